@@ -1,0 +1,240 @@
+package ccs
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// The words with which CCS begins its texts, after "InvalidJson".
+const (
+	labelParsing  = "JSON_PARSING_ERROR"
+	labelType     = "JSON_TYPE_ERROR"
+	labelTarget   = "INVALID_TARGET"
+	labelTTL      = "INVALID_TTL"
+	labelPriority = "INVALID_PRIORITY"
+	labelDataKey  = "INVALID_DATA_KEY"
+	labelTooBig   = "MESSAGE_TOO_BIG"
+	labelField    = "INVALID_FIELD"
+)
+
+// Validate reports the first rule that m breaks, as a *[FieldError] that names
+// the field as the wire spells it; nil if there is none. A client calls it
+// before anything is written; [ParseFromApp] has called it for what it returns
+// (docs/protocol.md, Limits).
+func (m *Downstream) Validate() error {
+	// A nil *FieldError in an error would not be nil.
+	if e := m.check(); e != nil {
+		return e
+	}
+	return nil
+}
+
+func (m *Downstream) check() *FieldError {
+	for _, rule := range [...]func(*Downstream) *FieldError{
+		(*Downstream).checkID,
+		(*Downstream).checkTarget,
+		(*Downstream).checkTTL,
+		(*Downstream).checkPriority,
+		(*Downstream).checkDataKeys,
+		(*Downstream).checkSize,
+		(*Downstream).checkUTF8,
+	} {
+		if e := rule(m); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func (m *Downstream) checkID() *FieldError {
+	if m.MessageID == "" {
+		return &FieldError{Field: keyMessageID, Reason: "is missing", label: labelParsing}
+	}
+	return checkIDLength(m.MessageID, MaxMessageID)
+}
+
+func checkIDLength(id MessageID, most int) *FieldError {
+	if len(id) > most {
+		return &FieldError{
+			Field:  keyMessageID,
+			Reason: fmt.Sprintf("has %d bytes: at most %d are allowed", len(id), most),
+		}
+	}
+	return nil
+}
+
+func (m *Downstream) checkTarget() *FieldError {
+	switch {
+	case m.To == "" && m.Condition == "":
+		return &FieldError{Field: keyTo, Reason: `is missing, and so is "condition"`, label: labelTarget}
+	case m.To != "" && m.Condition != "":
+		return &FieldError{Field: keyTo, Reason: `must not stand beside "condition"`, label: labelTarget}
+	}
+	return nil
+}
+
+func (m *Downstream) checkTTL() *FieldError {
+	if m.TTL == nil {
+		return nil
+	}
+	if *m.TTL < 0 || *m.TTL > MaxTTL {
+		return &FieldError{
+			Field:  keyTTL,
+			Reason: fmt.Sprintf("must be between 0 and %d seconds, and is %v", MaxTTL/time.Second, *m.TTL),
+			label:  labelTTL,
+		}
+	}
+	if *m.TTL%time.Second != 0 {
+		// Rounding would be a silent change, and rounding to 0 a grave one.
+		return &FieldError{
+			Field:  keyTTL,
+			Reason: fmt.Sprintf("must be whole seconds, and is %v", *m.TTL),
+			label:  labelTTL,
+		}
+	}
+	return nil
+}
+
+func (m *Downstream) checkPriority() *FieldError {
+	switch m.Priority {
+	case "", PriorityNormal, PriorityHigh:
+		return nil
+	}
+	return &FieldError{
+		Field:  keyPriority,
+		Reason: `must be "normal" or "high": ` + echo(string(m.Priority)),
+		label:  labelPriority,
+	}
+}
+
+func (m *Downstream) checkDataKeys() *FieldError {
+	// The least of several, so that equal messages get equal errors.
+	worst, found := "", false
+	for key := range m.Data {
+		if reserved(key) && (!found || key < worst) {
+			worst, found = key, true
+		}
+	}
+	if !found {
+		return nil
+	}
+	return &FieldError{
+		Field:  keyData,
+		Reason: fmt.Sprintf(`holds the reserved key "%s"`, echo(worst)),
+		label:  labelDataKey,
+	}
+}
+
+// reserved reports whether no app may use key in data: CCS keeps these names
+// for itself.
+func reserved(key string) bool {
+	switch key {
+	case keyFrom, keyMessageType,
+		keyTo, keyCondition, keyMessageID, keyCollapseKey, keyPriority,
+		keyContentAvailable, keyMutableContent, keyTTL, keyReceiptRequested,
+		keyDryRun, keyDelayWhileIdle, keyData, keyNotification,
+		keyRestrictedPackageName, keyRegistrationIDs:
+		return true
+	}
+	return strings.HasPrefix(key, "google") || strings.HasPrefix(key, "gcm")
+}
+
+func (m *Downstream) checkSize() *FieldError {
+	inData, inNotification := size(m.Data), size(m.Notification)
+	total := inData + inNotification
+	if total <= MaxPayload {
+		return nil
+	}
+	e := &FieldError{Field: keyData, label: labelTooBig}
+	switch {
+	case inData == 0:
+		e.Field = keyNotification
+		e.Reason = fmt.Sprintf("has %d bytes of keys and values: at most %d are allowed", total, MaxPayload)
+	case inNotification == 0:
+		e.Reason = fmt.Sprintf("has %d bytes of keys and values: at most %d are allowed", total, MaxPayload)
+	default:
+		e.Reason = fmt.Sprintf(`has %d bytes of keys and values, together with "notification": at most %d are allowed`, total, MaxPayload)
+	}
+	return e
+}
+
+func size(m map[string]string) int {
+	n := 0
+	for key, val := range m {
+		n += len(key) + len(val)
+	}
+	return n
+}
+
+// checkUTF8 refuses what the encoder would have to change.
+func (m *Downstream) checkUTF8() *FieldError {
+	for _, f := range [...]struct{ key, val string }{
+		{keyMessageID, string(m.MessageID)},
+		{keyTo, string(m.To)},
+		{keyCondition, m.Condition},
+		{keyCollapseKey, string(m.CollapseKey)},
+		{keyRestrictedPackageName, m.RestrictedPackageName},
+	} {
+		if !utf8.ValidString(f.val) {
+			return notUTF8(f.key)
+		}
+	}
+	if !validStrings(m.Data) {
+		return notUTF8(keyData)
+	}
+	if !validStrings(m.Notification) {
+		return notUTF8(keyNotification)
+	}
+	return nil
+}
+
+func validStrings(m map[string]string) bool {
+	for key, val := range m {
+		if !utf8.ValidString(key) || !utf8.ValidString(val) {
+			return false
+		}
+	}
+	return true
+}
+
+func notUTF8(field string) *FieldError {
+	return &FieldError{Field: field, Reason: "is not valid UTF-8"}
+}
+
+// wire is e in the style of CCS's own texts.
+func (e *FieldError) wire() string {
+	if e.label == labelParsing {
+		return wireText(labelParsing, "Missing Required Field: "+e.Field)
+	}
+	label := e.label
+	if label == "" {
+		label = labelField
+	}
+	return wireText(label, fmt.Sprintf("Field %q %s", e.Field, e.Reason))
+}
+
+func wireText(label, text string) string { return "InvalidJson: " + label + " : " + text }
+
+// maxEcho bounds how much of a wrong value is repeated in an error text.
+const maxEcho = 64
+
+// echo is a peer's own value, fit to be repeated to it: short, valid UTF-8, and
+// without characters that are illegal in XML, since the text may have to travel
+// in a stanza error, outside of JSON.
+func echo(s string) string {
+	if len(s) > maxEcho {
+		cut := maxEcho
+		for cut > maxEcho-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == '\ufffe' || r == '\uffff' {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
