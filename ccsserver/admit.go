@@ -1,0 +1,129 @@
+package ccsserver
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Reasons for refusing a connection before it says anything.
+var (
+	errTooManyPerAddress = errors.New("too many unauthenticated connections from this address")
+	errTooFast           = errors.New("connections from this address come too fast")
+	errTooMany           = errors.New("too many unauthenticated connections")
+)
+
+// maxAddresses bounds how many addresses the gate remembers. At the bound those
+// that have nothing open are forgotten, with their failures.
+const maxAddresses = 16_384
+
+// A gate counts connections that are not authenticated yet, and failed logins,
+// by address. The right key is never refused: failures only make the next
+// refusal slower (docs/protocol.md, SASL).
+type gate struct {
+	limits ConnectionLimits
+
+	mu     sync.Mutex // guards what follows
+	total  int
+	byAddr map[netip.Addr]*address
+}
+
+type address struct {
+	open     int     // unauthenticated connections
+	tokens   float64 // of the bucket that bounds new connections
+	at       time.Time
+	failures int
+	failedAt time.Time
+}
+
+// addressOf is the unit that limits count: an IPv4 address, a /64 of IPv6.
+func addressOf(a net.Addr) (netip.Addr, bool) {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		if p, err := ip.Prefix(64); err == nil {
+			return p.Addr(), ip.IsLoopback()
+		}
+	}
+	return ip, ip.IsLoopback()
+}
+
+// enter admits a connection or says why not. leave must be called once for
+// each connection that was admitted, when it is authenticated or gone.
+func (g *gate) enter(a net.Addr) error {
+	ip, loopback := addressOf(a)
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.total >= g.limits.Unauthenticated {
+		return errTooMany
+	}
+	if loopback || !ip.IsValid() {
+		g.total++
+		return nil
+	}
+	ad := g.address(ip, now)
+	ad.tokens = min(float64(g.limits.Burst), ad.tokens+now.Sub(ad.at).Seconds()*g.limits.Rate)
+	ad.at = now
+	switch {
+	case ad.tokens < 1:
+		return errTooFast
+	case ad.open >= g.limits.PerAddress:
+		return errTooManyPerAddress
+	}
+	ad.tokens--
+	ad.open++
+	g.total++
+	return nil
+}
+
+func (g *gate) leave(a net.Addr) {
+	ip, _ := addressOf(a)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.total--
+	if ad := g.byAddr[ip]; ad != nil && ad.open > 0 {
+		ad.open--
+	}
+}
+
+// failed counts a failed login and returns how long its refusal is to be held
+// back: 0.1 s from the second on, doubling up to 0.9 s. A quarter of an hour
+// without failures forgives all.
+func (g *gate) failed(a net.Addr) time.Duration {
+	ip, _ := addressOf(a)
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	ad := g.address(ip, now)
+	if now.Sub(ad.failedAt) > 15*time.Minute {
+		ad.failures = 0
+	}
+	ad.failures++
+	ad.failedAt = now
+	if ad.failures == 1 {
+		return 0
+	}
+	return min(100*time.Millisecond<<min(ad.failures-2, 8), 900*time.Millisecond)
+}
+
+func (g *gate) address(ip netip.Addr, now time.Time) *address {
+	if ad := g.byAddr[ip]; ad != nil {
+		return ad
+	}
+	if len(g.byAddr) >= maxAddresses {
+		for k, ad := range g.byAddr {
+			if ad.open == 0 {
+				delete(g.byAddr, k)
+			}
+		}
+	}
+	ad := &address{tokens: float64(g.limits.Burst), at: now}
+	g.byAddr[ip] = ad
+	return ad
+}

@@ -1,0 +1,102 @@
+package ccsserver
+
+import (
+	"net"
+	"time"
+
+	"penstock/ccs"
+	"penstock/internal/xmpp"
+)
+
+// readyAfter is when upstream messages may go to a stream whose peer has sent
+// nothing since it bound (docs/protocol.md, Upstream).
+const readyAfter = time.Second
+
+func (s *session) startTimers() {
+	s.after(readyAfter, func() { s.box.setReady(s) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quietTimer = time.AfterFunc(s.srv.opt.QuietAfter, s.quiet)
+}
+
+// stopTimers ends every timer of the stream; none is armed afterwards.
+func (s *session) stopTimers() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	if s.timeout != nil {
+		s.timeout.Stop()
+	}
+	s.quietTimer.Stop()
+	for _, t := range s.timers {
+		t.Stop()
+	}
+	s.timers = nil
+	for p := s.oldest; p != nil; p = p.next {
+		p.done = true
+	}
+}
+
+// quiet looks whether the stream has been silent for too long: it writes a
+// space, pings, or gives the peer up; then it sleeps until the next thing may
+// be due (docs/protocol.md, Keepalive).
+func (s *session) quiet() {
+	opt := &s.srv.opt
+	now := time.Now()
+	in, out := s.LastIn(), s.LastOut()
+
+	if now.Sub(out) >= opt.QuietAfter {
+		s.Append(func(dst []byte) []byte { return append(dst, xmpp.KeepAlive...) })
+		out = now
+	}
+	s.mu.Lock()
+	ping := false
+	switch {
+	case s.waiting || !s.pinged.IsZero() && !in.Before(s.pinged):
+		s.pinged = time.Time{} // it lives, or it is we who do not read
+		if s.waiting {
+			in = now
+		}
+	case !s.pinged.IsZero() && now.Sub(s.pinged) >= opt.PingTimeout:
+		if s.ponged || !kernelWatches(s.Conn.Conn) {
+			s.mu.Unlock()
+			s.End(errPeerDead)
+			return
+		}
+		// This peer has never answered a ping. As long as the kernel gets its
+		// segments acknowledged, the peer lives.
+		s.pinged = time.Time{}
+		in = now
+	}
+	if s.pinged.IsZero() && now.Sub(in) >= opt.QuietAfter {
+		ping = true
+		s.pinged = now
+	}
+	next := min(out.Add(opt.QuietAfter).Sub(now), in.Add(opt.QuietAfter).Sub(now))
+	if !s.pinged.IsZero() {
+		next = min(out.Add(opt.QuietAfter).Sub(now), s.pinged.Add(opt.PingTimeout).Sub(now))
+	}
+	if !s.over {
+		s.quietTimer.Reset(max(next, time.Millisecond))
+	}
+	s.mu.Unlock()
+	if ping {
+		s.Append(func(dst []byte) []byte { return xmpp.AppendPing(dst, ccs.DefaultHost, s.jid(), "ping") })
+	}
+	s.Flush()
+}
+
+// kernelWatches reports whether the operating system itself ends conn when
+// bytes of ours stay unacknowledged (see [watchByKernel]).
+func kernelWatches(conn net.Conn) bool {
+	_, ok := tcpOf(conn)
+	return ok && userTimeout
+}
+
+func tcpOf(conn net.Conn) (*net.TCPConn, bool) {
+	if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = c.NetConn()
+	}
+	t, ok := conn.(*net.TCPConn)
+	return t, ok
+}

@@ -1,0 +1,212 @@
+package ccsserver
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"penstock/ccs"
+	"penstock/internal/xmpp"
+)
+
+// A session is one bound stream: authenticated, with a JID, ready for stanzas.
+type session struct {
+	*xmpp.Conn
+
+	// Fixed once the stream is bound.
+	srv      *Server
+	id       string
+	sender   ccs.SenderID
+	domain   string
+	resource string
+	bound    time.Time
+	box      *mailbox
+
+	draining atomic.Bool
+	held     atomic.Bool  // an upstream message waits for the peer to read
+	owed     atomic.Int32 // len(unacked), for those who don't hold box.mu
+
+	room chan struct{} // one token: an answer has freed a slot. Written by answer, read by the reader; never closed
+
+	mu           sync.Mutex // guards what follows
+	oldest       *pending
+	newest       *pending
+	inFlight     int
+	timeout      *time.Timer
+	timeoutArmed bool
+	waiting      bool          // the reader waits for room: silence is our own doing
+	lastCall     bool          // new downstream is nacked CONNECTION_DRAINING
+	mayClose     bool          // draining, and long enough
+	closing      bool          // the reader stops at the end of what it has read
+	over         bool          // the stream is gone; no timer is armed any more
+	timers       []*time.Timer // a handful: readiness and the steps of a drain
+	quietTimer   *time.Timer
+	pinged       time.Time // zero: no ping is out
+	ponged       bool      // the peer has answered a ping of ours once
+
+	// Guarded by box.mu.
+	ready    bool
+	unacked  map[upKey]*item
+	receipts []*item
+}
+
+// errPeerDead ends a stream whose peer lets a ping go by.
+var errPeerDead = errors.New("the peer is silent: no byte came after a ping")
+
+func (s *session) jid() string     { return s.bareJID() + "/" + s.resource }
+func (s *session) bareJID() string { return string(s.sender) + "@" + s.domain }
+
+func (s *session) info() Stream {
+	st := Stream{
+		ID: s.id, Sender: s.sender, JID: s.jid(), Address: s.RemoteAddr().String(),
+		Since: s.bound, State: StateOpen, Unacked: int(s.owed.Load()),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.InFlight = s.inFlight
+	switch {
+	case s.closing:
+		st.State = StateClosing
+	case s.draining.Load():
+		st.State = StateDraining
+	}
+	return st
+}
+
+// serve handles stanzas until the stream ends, and returns the cause: nil for
+// an orderly end.
+func (s *session) serve() error {
+	s.Received = func() {
+		if s.held.CompareAndSwap(true, false) {
+			s.box.pump()
+		}
+	}
+	s.startTimers()
+	err := s.Run(s.stanza)
+	s.stopTimers()
+	s.box.leave(s)
+	if errors.Is(err, xmpp.ErrGoodbye) || errors.Is(err, xmpp.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// stanza handles one first-level element of a bound stream.
+func (s *session) stanza(el xmpp.Element) error {
+	switch {
+	case el.Is(xmpp.NSClient, "message"):
+		s.box.setReady(s)
+		return s.message(el)
+	case el.Is(xmpp.NSClient, "iq"):
+		return s.iq(el)
+	case el.Is(xmpp.NSClient, "presence"):
+		s.box.setReady(s)
+		return nil
+	case el.Is(xmpp.NSSM, "enable"):
+		s.reply(func(dst []byte) []byte { return append(dst, xmpp.SMFailed...) })
+		return nil
+	case el.Is(xmpp.NSSM, "r"), el.Is(xmpp.NSSM, "a"):
+		return nil
+	case el.Is(xmpp.NSSASL, "auth"):
+		return &ccs.StreamError{Condition: ccs.ConditionPolicyViolation, Text: "already authenticated"}
+	}
+	if e, ok := xmpp.StreamErrorOf(el); ok {
+		return e
+	}
+	s.srv.opt.Events.odd(s, "unknown stanza")
+	return &ccs.StreamError{Condition: ccs.ConditionUnsupportedStanzaType}
+}
+
+// reply appends what the reader itself has to say. An error would mean that the
+// stream is ending; whoever ended it knows why.
+func (s *session) reply(f func(dst []byte) []byte) { _ = s.Append(f) }
+
+func (s *session) message(el xmpp.Element) error {
+	payload, ok := el.Payload()
+	if !ok {
+		// Google's answer is not known, and an error stanza ends some clients' processes.
+		s.srv.opt.Events.odd(s, "a message without payload")
+		return nil
+	}
+	m, err := ccs.ParseFromApp(payload)
+	if err != nil {
+		bad, ok := errors.AsType[*ccs.PayloadError](err)
+		if !ok {
+			return err
+		}
+		s.refuse(el, payload, bad)
+		return nil
+	}
+	switch m := m.(type) {
+	case *ccs.Downstream:
+		return s.downstream(m)
+	case *ccs.Ack:
+		s.ack(m)
+	}
+	return nil
+}
+
+// refuse answers a payload that is no message: with a nack wherever there is an
+// id to nack, since error stanzas end some clients' processes.
+func (s *session) refuse(el xmpp.Element, payload []byte, bad *ccs.PayloadError) {
+	if bad.MessageID != "" {
+		s.write(&ccs.Nack{From: bad.From, MessageID: bad.MessageID, Code: bad.Code, Description: bad.Text}, nil)
+		return
+	}
+	s.srv.opt.Events.odd(s, "a payload without message_id, or no JSON")
+	id, _ := el.Attr("id")
+	s.reply(func(dst []byte) []byte {
+		return xmpp.AppendBadJSON(dst, string(id), s.jid(), payload, bad.Text)
+	})
+}
+
+func (s *session) iq(el xmpp.Element) error {
+	id, _ := el.Attr("id")
+	to, _ := el.Attr("to")
+	kind, _ := el.Attr("type")
+	switch string(kind) {
+	case "get", "set":
+	default:
+		// A result or an error: if our ping is out, any byte was answer enough.
+		s.mu.Lock()
+		s.ponged = true
+		s.mu.Unlock()
+		return nil
+	}
+	switch {
+	case has(el, xmpp.NSSession, "session"):
+		s.reply(func(dst []byte) []byte { return xmpp.AppendResult(dst, "", "", string(id)) })
+		s.box.setReady(s)
+		return nil
+	case has(el, xmpp.NSPing, "ping"):
+		s.reply(func(dst []byte) []byte { return xmpp.AppendResult(dst, string(to), s.jid(), string(id)) })
+	case has(el, xmpp.NSBind, "bind"):
+		s.reply(func(dst []byte) []byte {
+			return xmpp.AppendIQError(dst, string(to), s.jid(), string(id), "not-allowed")
+		})
+	default:
+		s.reply(func(dst []byte) []byte {
+			return xmpp.AppendIQError(dst, string(to), s.jid(), string(id), "feature-not-implemented")
+		})
+	}
+	s.box.setReady(s)
+	return nil
+}
+
+func has(el xmpp.Element, space, local string) bool {
+	_, ok := el.Child(space, local)
+	return ok
+}
+
+func appendAnswer(dst []byte, m ccs.FromServer) []byte {
+	dst = append(dst, xmpp.AnswerOpen...)
+	dst = ccs.AppendFromServer(dst, m)
+	return append(dst, xmpp.AnswerClose...)
+}
+
+func (s *session) appendUpstream(dst []byte, m ccs.FromServer) []byte {
+	dst = xmpp.AppendUpstreamOpen(dst, s.bareJID())
+	dst = ccs.AppendFromServer(dst, m)
+	return append(dst, xmpp.UpstreamClose...)
+}

@@ -1,0 +1,19 @@
+package xmpp
+
+// Held returns how many bytes of buffer a reader holds.
+func (r *Reader) Held() int { return cap(r.mem) + cap(r.scratch) }
+
+// HeldItems returns the room for the parts of an element.
+func (r *Reader) HeldItems() int {
+	return cap(r.nodes) + cap(r.attrs) + cap(r.binds) + cap(r.runs)
+}
+
+// Held returns how many bytes of buffer a writer holds.
+func (w *Writer) Held() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return cap(w.pending) + cap(w.spare)
+}
+
+// Legal reports whether XML allows a character.
+var Legal = legal
