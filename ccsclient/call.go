@@ -1,0 +1,209 @@
+package ccsclient
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"penstock/ccs"
+)
+
+// A call is one message from its hand-over to its final answer
+// (docs/flow.md, Downstream). Its fields are guarded by the pool's mu, but for
+// those that never change.
+type call struct {
+	p     *Pool
+	m     *ccs.Downstream
+	seq   uint64 // the order of hand-over
+	began time.Time
+	done  func(Answer, error) // called once, without mu
+
+	state    callState
+	attempts int
+	retries  int
+	lost     bool // a copy was written and its stream ended: the outcome is unknown
+	told     bool // done was called, or is about to be
+	timer    *time.Timer
+	unwatch  func() bool
+}
+
+type callState uint8
+
+const (
+	queued   callState = iota // waits for room on a stream
+	flying                    // written and unanswered
+	resting                   // nacked; its next attempt is due later
+	finished                  // final
+)
+
+// landed is the stream's word on the message. It runs on the stream's reading
+// goroutine, or on the one that ends it.
+func (c *call) landed(s *Session, _ *ccs.Downstream, l landing) {
+	p := c.p
+	p.mu.Lock()
+	var tell func()
+	switch {
+	case c.state != flying:
+	case l.over && c.told && !p.opt.KeepAfterCancel:
+		p.finish(c) // its caller has given up, and so do we
+	case l.over:
+		c.lost = true
+		p.requeue(c)
+	case l.nack == nil, isSameID(l.nack) && c.attempts > 1:
+		// "Same id received before" means, for a message sent twice, that the
+		// first copy was accepted (docs/protocol.md, Message ids).
+		tell = p.settle(c, l.ack, nil)
+	case l.nack.Code == ccs.CodeConnectionDraining:
+		p.requeue(c)
+	default:
+		if wait, ok := p.mayRetry(c, l.nack); ok {
+			c.retries++
+			c.state = resting
+			c.timer = time.AfterFunc(wait, func() { p.rested(c) })
+		} else {
+			tell = p.settle(c, nil, l.nack)
+		}
+	}
+	p.pump(s)
+	p.mu.Unlock()
+	if tell != nil {
+		tell()
+	}
+}
+
+func isSameID(n *ccs.NackError) bool {
+	return n.Code == ccs.CodeInvalidJSON && strings.HasPrefix(strings.TrimSpace(n.Description), ccs.TextSameID)
+}
+
+// mayRetry says when a nacked message may be sent again, if at all: doubling
+// waits with jitter, as often as the options say, within its time to live.
+func (p *Pool) mayRetry(c *call, n *ccs.NackError) (time.Duration, bool) {
+	if !n.Code.Retryable() || c.told || c.retries >= p.opt.RetryMax {
+		return 0, false
+	}
+	wait := jitter(p.opt.RetryFirst << min(c.retries, 16))
+	if c.m.TTL != nil && time.Since(c.began)+wait >= *c.m.TTL {
+		return 0, false
+	}
+	return wait, true
+}
+
+// rested puts a nacked message back in its place.
+func (p *Pool) rested(c *call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.state == resting {
+		p.requeue(c)
+		p.pump(nil)
+	}
+}
+
+// requeue puts a message that was sent before back in front of newer ones.
+// Called with mu held.
+func (p *Pool) requeue(c *call) {
+	c.state = queued
+	i, _ := slices.BinarySearchFunc(p.again, c.seq, func(o *call, seq uint64) int {
+		return int(int64(o.seq) - int64(seq))
+	})
+	p.again = slices.Insert(p.again, i, c)
+}
+
+// finish takes a call off the books. Called with mu held.
+func (p *Pool) finish(c *call) {
+	c.state = finished
+	delete(p.calls, c.m.MessageID)
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	<-p.places
+	if len(p.calls) == 0 && p.empty != nil {
+		close(p.empty)
+		p.empty = nil
+	}
+}
+
+// settle finishes a call with its answer and returns what tells the caller,
+// to be called without mu. Called with mu held.
+func (p *Pool) settle(c *call, ack *ccs.Ack, err error) func() {
+	p.finish(c)
+	a := c.answer()
+	a.take(ack)
+	if err != nil {
+		err = sendError(c.m, err)
+	}
+	if c.told {
+		return func() { p.opt.Events.late(a, err) }
+	}
+	return c.tell(a, err)
+}
+
+func (c *call) answer() Answer {
+	return Answer{Message: c.m, Attempts: c.attempts, Took: time.Since(c.began)}
+}
+
+// tell marks the caller as told and returns what does it. Called with mu held.
+func (c *call) tell(a Answer, err error) func() {
+	c.told = true
+	unwatch := c.unwatch
+	return func() {
+		if unwatch != nil {
+			unwatch()
+		}
+		c.p.opt.Events.answered(a, err)
+		c.done(a, err)
+	}
+}
+
+// giveUp ends the caller's interest in c: why is its context's error, or
+// [ErrWithdrawn]. A message that was never written, or whose every copy was
+// refused, goes no further; of one that is out the outcome is unknown.
+func (p *Pool) giveUp(c *call, why error) {
+	p.mu.Lock()
+	if c.told || c.state == finished {
+		p.mu.Unlock()
+		return
+	}
+	err := why
+	switch {
+	case c.state == flying:
+		err = unknown(why) // the slot stays taken until the answer, or the stream's end
+	case c.lost:
+		err = unknown(why)
+		if !p.opt.KeepAfterCancel {
+			p.finish(c)
+		}
+	default:
+		p.finish(c)
+	}
+	tell := c.tell(c.answer(), sendError(c.m, err))
+	p.pump(nil)
+	p.mu.Unlock()
+	tell()
+}
+
+// A callQueue is a first-in, first-out queue of calls.
+type callQueue struct {
+	items []*call
+	head  int
+}
+
+func (q *callQueue) push(c *call) { q.items = append(q.items, c) }
+
+func (q *callQueue) first() *call {
+	if q.head == len(q.items) {
+		return nil
+	}
+	return q.items[q.head]
+}
+
+func (q *callQueue) pop() {
+	q.items[q.head] = nil
+	q.head++
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	} else if q.head >= 1024 && q.head*2 >= len(q.items) {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+}

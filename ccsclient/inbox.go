@@ -1,0 +1,207 @@
+package ccsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"penstock/ccs"
+)
+
+// A Sender sends downstream messages; a [*Pool] is one, and so is a [*Session].
+type Sender interface {
+	Send(ctx context.Context, m *ccs.Downstream) (Answer, error)
+}
+
+// An UpstreamHandler handles messages from devices. Each is acked after the
+// handler is done with it: when it returned nil, and also when it failed for
+// good, since there is no nack in this direction. An error that wraps
+// [ErrTryAgain] puts the message back in its place: it is handled again after
+// 1, 2, 4, 8 and 16 s. ctx ends with the pool, not with the stream that brought
+// the message. out is the pool, for answers.
+//
+// A message may come twice; the second copy of one that was handled is acked
+// without another call, as far as the last 10,000 go.
+type UpstreamHandler func(ctx context.Context, out Sender, m *ccs.Upstream) error
+
+// A ReceiptHandler handles delivery receipts, like an [UpstreamHandler].
+type ReceiptHandler func(ctx context.Context, r *ccs.Receipt) error
+
+// ErrTryAgain, wrapped by a handler's error, asks for another try.
+var ErrTryAgain = errors.New("try again")
+
+const (
+	maxTries = 6      // calls of a handler for one message
+	inboxMax = 1_000  // messages that wait for a handler; at the bound their stream is closed
+	seenMax  = 10_000 // handled messages that are remembered
+)
+
+// An inbox hands what came from devices to the program's handlers and acks it.
+type inbox struct {
+	opt  *Options
+	out  Sender
+	work chan *delivery // written by take, never closed; read by the workers
+
+	mu   sync.Mutex // guards what follows, and the deliveries' fields
+	seen map[inboxKey]*delivery
+	old  []inboxKey // a ring of handled ones, in the order of their end
+	next int
+}
+
+// An inboxKey names a message: ids are unique for one device only.
+type inboxKey struct {
+	from ccs.RegistrationToken
+	id   ccs.MessageID
+}
+
+type delivery struct {
+	m       ccs.FromServer
+	key     inboxKey
+	ack     *ccs.Ack
+	done    bool
+	streams []*Session // which brought it and wait for its ack
+}
+
+func newInbox(opt *Options, out Sender) *inbox {
+	return &inbox{
+		opt: opt, out: out,
+		work: make(chan *delivery, inboxMax), seen: make(map[inboxKey]*delivery),
+	}
+}
+
+// take takes over a message that s brought. It does not block; false: there is
+// no room.
+func (b *inbox) take(s *Session, m ccs.FromServer) bool {
+	d := &delivery{m: m}
+	handled := false
+	switch m := m.(type) {
+	case *ccs.Upstream:
+		d.key = inboxKey{m.From, m.MessageID}
+		d.ack = &ccs.Ack{To: m.From, MessageID: m.MessageID}
+		handled = b.opt.Upstream != nil
+	case *ccs.Receipt:
+		// Receipts of one message to several devices share their id.
+		d.key = inboxKey{m.Device, m.MessageID}
+		d.ack = &ccs.Ack{To: ccs.ReceiptFrom, MessageID: m.MessageID}
+		handled = b.opt.Receipts != nil
+	}
+	if !handled {
+		if f := b.opt.Events.Unhandled; f != nil {
+			f(m)
+		}
+		return true
+	}
+	b.mu.Lock()
+	if known := b.seen[d.key]; known != nil {
+		if !known.done {
+			known.streams = append(known.streams, s) // acked when its first copy is handled
+			b.mu.Unlock()
+			return true
+		}
+		b.mu.Unlock()
+		s.ack(d.ack)
+		return true
+	}
+	d.streams = append(d.streams, s)
+	select {
+	case b.work <- d:
+		b.seen[d.key] = d
+		b.mu.Unlock()
+		return true
+	default:
+		b.mu.Unlock()
+		return false
+	}
+}
+
+// run handles messages until ctx ends, on as many goroutines as the options
+// say. What is not handled then is not acked, and will come again.
+func (b *inbox) run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range b.opt.Handlers {
+		workers.Go(func() {
+			for {
+				select {
+				case d := <-b.work:
+					if err := b.handle(ctx, d); ctx.Err() == nil {
+						b.finish(d, err)
+					} else {
+						b.forget(d)
+						return
+					}
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// handle calls the handler, again if it asks for it.
+func (b *inbox) handle(ctx context.Context, d *delivery) error {
+	wait := time.Second
+	for try := 1; ; try++ {
+		err := b.call(ctx, d)
+		if !errors.Is(err, ErrTryAgain) || try == maxTries {
+			return err
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+			wait *= 2
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// call calls the handler once. A panic fails the message, not the process.
+func (b *inbox) call(ctx context.Context, d *delivery) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("handler panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	switch m := d.m.(type) {
+	case *ccs.Upstream:
+		return b.opt.Upstream(ctx, b.out, m)
+	case *ccs.Receipt:
+		return b.opt.Receipts(ctx, m)
+	}
+	return nil
+}
+
+// finish acks a handled message on every live stream that brought it, and
+// remembers it for a while.
+func (b *inbox) finish(d *delivery, err error) {
+	b.mu.Lock()
+	d.done = true
+	streams, m := d.streams, d.m
+	d.streams, d.m = nil, nil
+	if len(b.old) < seenMax {
+		b.old = append(b.old, d.key)
+	} else {
+		delete(b.seen, b.old[b.next])
+		b.old[b.next] = d.key
+		b.next = (b.next + 1) % seenMax
+	}
+	b.mu.Unlock()
+	for _, s := range streams {
+		s.ack(d.ack)
+	}
+	if f := b.opt.Events.Handled; f != nil {
+		f(m, err)
+	}
+}
+
+// forget makes a message that was not handled come in again as a new one.
+func (b *inbox) forget(d *delivery) {
+	b.mu.Lock()
+	delete(b.seen, d.key)
+	b.mu.Unlock()
+}

@@ -1,0 +1,168 @@
+package ccsclient
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// keep sees to it that a slot of the pool has a live stream until ctx ends. A
+// stream that drains is kept for its answers while the next one is being
+// opened; every stream belongs to the slot that dialled it, and is waited for.
+func (p *Pool) keep(ctx context.Context, slot int) {
+	var streams sync.WaitGroup
+	defer streams.Wait()
+	pace := pacer{opt: &p.opt}
+	for {
+		if d := pace.wait(time.Now()); d > 0 {
+			if f := p.opt.Events.ReconnectingIn; f != nil {
+				f(d)
+			}
+			if !sleep(ctx, d) {
+				return
+			}
+		}
+		pace.dialled(time.Now())
+		p.noteDial(1, nil)
+		s, err := dial(ctx, p.endpoint, p.cred, &p.opt, p.inbox, slot)
+		p.noteDial(-1, err)
+		if err != nil {
+			if f := p.opt.Events.ReconnectFailed; f != nil {
+				f(err)
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			pace.failed(err)
+			continue
+		}
+		began := time.Now()
+		if f := p.opt.Events.Authenticated; f != nil {
+			f(s.State())
+		}
+		if !p.join(s) {
+			s.conn.Conn.Close()
+			return
+		}
+		streams.Go(func() {
+			err := s.Run(context.Background()) // the pool ends it: see Pool.end
+			p.leave(s)
+			if f := p.opt.Events.Closed; f != nil {
+				f(s.State(), err)
+			}
+		})
+		select {
+		case <-s.ends:
+			pace.drained()
+		case <-s.over:
+			pace.lost(time.Since(began))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *Pool) noteDial(n int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dialing += n
+	if n < 0 {
+		p.lastErr = err
+	}
+}
+
+// join adds a stream, unless the pool is closed.
+func (p *Pool) join(s *Session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isClosed {
+		return false
+	}
+	p.streams = append(p.streams, s)
+	p.pump(nil)
+	return true
+}
+
+// leave takes out a stream that is gone. What it left unanswered is in the
+// queue again.
+func (p *Pool) leave(s *Session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams = slices.DeleteFunc(p.streams, func(o *Session) bool { return o == s })
+	p.pump(nil)
+}
+
+// A pacer says when a slot may dial again: at once after a stream that worked,
+// once; with doubling waits and jitter otherwise; and never more than ten times
+// in ten seconds (docs/protocol.md, Reconnecting). It belongs to one goroutine.
+type pacer struct {
+	opt   *Options
+	due   time.Duration // before the next dial
+	step  int           // waits in a row
+	dials [10]time.Time // a ring
+	at    int
+}
+
+// stable is how long a stream must have lived for the waits to begin anew.
+const stable = 10 * time.Second
+
+// credentialsWait is the least wait after refused credentials: nothing changes
+// before a person has looked (docs/protocol.md, SASL).
+const credentialsWait = 30 * time.Second
+
+func (c *pacer) wait(now time.Time) time.Duration {
+	oldest := c.dials[c.at]
+	if oldest.IsZero() {
+		return c.due
+	}
+	return max(c.due, oldest.Add(stable).Sub(now))
+}
+
+func (c *pacer) dialled(now time.Time) {
+	c.dials[c.at] = now
+	c.at = (c.at + 1) % len(c.dials)
+}
+
+func (c *pacer) drained() { c.due = 0 }
+
+// lost notes that a stream ended unannounced after that time.
+func (c *pacer) lost(lived time.Duration) {
+	if lived >= stable {
+		c.step = 0
+	}
+	if c.step == 0 {
+		c.step, c.due = 1, 0
+		return
+	}
+	c.back()
+}
+
+func (c *pacer) failed(err error) {
+	c.step = max(c.step, 1)
+	c.back()
+	if errors.As(err, new(*CredentialsError)) {
+		c.due = max(c.due, jitter(credentialsWait))
+	}
+}
+
+func (c *pacer) back() {
+	c.due = jitter(min(c.opt.BackoffFirst<<min(c.step-1, 16), c.opt.BackoffMax))
+	c.step++
+}
+
+// jitter adds up to a half to d, so that many clients do not come back together.
+func jitter(d time.Duration) time.Duration { return d + rand.N(d/2+1) }
