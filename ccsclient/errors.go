@@ -68,7 +68,11 @@ type ConnectError struct {
 }
 
 func (e *ConnectError) Error() string {
-	s := fmt.Sprintf("%s: %s: %v", e.Endpoint, e.Stage, e.Err)
+	what := e.Err.Error()
+	if isTimeout(e.Err) {
+		what = "no answer in time"
+	}
+	s := fmt.Sprintf("%s: %s: %s", e.Endpoint, e.Stage, what)
 	if h := e.Hint(); h != "" {
 		s += " (" + h + ")"
 	}
@@ -113,8 +117,10 @@ func (e *ConnectError) Hint() string {
 	return ""
 }
 
+// isTimeout reports whether nothing came back before somebody's patience ended,
+// the caller's included.
 func isTimeout(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT)
+	return errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT)
 }
 
 func isEnd(err error) bool {

@@ -1,0 +1,10 @@
+// Command penstock is the one program of the project: see internal/cli.
+package main
+
+import (
+	"os"
+
+	"penstock/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr)) }

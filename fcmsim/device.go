@@ -1,0 +1,392 @@
+package fcmsim
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"penstock/ccs"
+	"penstock/ccsserver"
+)
+
+// Errors about devices.
+var (
+	ErrUnknownToken  = errors.New("no device has this token: see Devices, or add one")
+	ErrTokenTaken    = errors.New("a device has this token already: choose another one, or leave it out")
+	ErrDeviceOffline = errors.New("the device is offline or its token is dead: set it online and live first")
+)
+
+// What FCM stores for a device that is offline (docs/protocol.md, Limits).
+const (
+	maxStored       = 100  // non-collapsible messages
+	maxCollapseKeys = 4    // collapse keys with a stored message
+	maxReceived     = 1000 // messages in a device's own record
+)
+
+// A Device describes one app on one virtual device at one moment.
+type Device struct {
+	Token    ccs.RegistrationToken `json:"token"`
+	SenderID ccs.SenderID          `json:"sender_id"`
+	Category ccs.Category          `json:"category"`
+	Topics   []string              `json:"topics"` // names, without /topics/
+	Online   bool                  `json:"online"`
+	Live     bool                  `json:"live"` // false: the token is dead
+
+	Stored        int        `json:"stored"`         // messages that wait until it is online
+	ReceivedCount int        `json:"received_count"` // since it was made
+	Received      []Delivery `json:"received,omitempty"`
+}
+
+// A Delivery is one message on a device. What it holds must not be changed.
+type Delivery struct {
+	Time         time.Time         `json:"t"`
+	MessageID    ccs.MessageID     `json:"message_id,omitempty"`
+	Topic        string            `json:"topic,omitempty"` // "/topics/NAME" or the condition that it came by
+	CollapseKey  ccs.CollapseKey   `json:"collapse_key,omitempty"`
+	Priority     ccs.Priority      `json:"priority,omitempty"`
+	Data         map[string]string `json:"data,omitempty"`
+	Notification map[string]string `json:"notification,omitempty"`
+	// DeletedMessages marks the notice that too many messages had been stored
+	// and all were dropped. It has no other field but Time.
+	DeletedMessages bool `json:"deleted_messages,omitempty"`
+}
+
+// DeviceOptions are what is optional about a new device. The zero value is a
+// live device that is online, with a random token.
+type DeviceOptions struct {
+	Token    ccs.RegistrationToken
+	SenderID ccs.SenderID // whose messages it takes; default: the simulator's
+	Category ccs.Category // default: that of [Options]
+	Topics   []string     // with or without /topics/
+	Offline  bool
+	Dead     bool
+}
+
+// A device is guarded by the simulator's mutex.
+type device struct {
+	token    ccs.RegistrationToken
+	sender   ccs.SenderID
+	category ccs.Category
+	topics   map[string]struct{}
+	online   bool
+	live     bool
+
+	stored   []*storedMessage // in the order in which they will be delivered
+	deleted  bool             // too many were stored: the device has to be told
+	received ring[Delivery]
+	minute   bucket
+	hour     bucket
+}
+
+type storedMessage struct {
+	m       *ccs.Downstream
+	entry   *entry
+	expires time.Time
+}
+
+// A delivered message has still to be told to others, without the mutex.
+type delivered struct {
+	device   *device
+	m        *ccs.Downstream // nil: a notice
+	delivery Delivery
+}
+
+// AddDevice makes a device. A nil opt is the zero value.
+func (s *Sim) AddDevice(opt *DeviceOptions) (Device, error) {
+	if opt == nil {
+		opt = &DeviceOptions{}
+	}
+	d, err := s.newDevice(opt)
+	if err != nil {
+		return Device{}, fmt.Errorf("fcmsim: add device: %w", err)
+	}
+	now := s.opt.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.addDevice(d); err != nil {
+		return Device{}, fmt.Errorf("fcmsim: add device: %w", err)
+	}
+	return d.describe(now), nil
+}
+
+func (s *Sim) newDevice(opt *DeviceOptions) (*device, error) {
+	d := &device{
+		token: opt.Token, sender: opt.SenderID, category: opt.Category,
+		topics: make(map[string]struct{}, len(opt.Topics)),
+		online: !opt.Offline, live: !opt.Dead,
+		received: ring[Delivery]{max: maxReceived},
+	}
+	if d.token == "" {
+		d.token = newToken(1)
+	}
+	if d.sender == "" {
+		d.sender = s.state.SenderID
+	}
+	if d.category == "" {
+		d.category = s.opt.Category
+	}
+	switch {
+	case strings.HasPrefix(string(d.token), topicPrefix):
+		return nil, errors.New("a token must not begin with /topics/: give the topic in topics")
+	case len(d.token) > 4096 || !utf8.ValidString(string(d.token)):
+		return nil, errors.New("a token must be valid UTF-8 of at most 4,096 bytes")
+	case !isDigits(string(d.sender)):
+		return nil, errors.New("the sender id is not a project number: up to 20 digits")
+	}
+	for _, topic := range opt.Topics {
+		name := strings.TrimPrefix(topic, topicPrefix)
+		if !isTopicName(name) {
+			return nil, fmt.Errorf("topic %.40q is not legal: letters, digits and -_.~%% only, at most 900", topic)
+		}
+		d.topics[name] = struct{}{}
+	}
+	return d, nil
+}
+
+// addDevice is called with mu held.
+func (s *Sim) addDevice(d *device) error {
+	switch {
+	case s.devices[d.token] != nil:
+		return ErrTokenTaken
+	case len(s.devices) >= maxDevices:
+		return fmt.Errorf("there are %d devices already, more are not possible", maxDevices)
+	}
+	s.devices[d.token] = d
+	s.order = append(s.order, d)
+	return nil
+}
+
+// Devices lists all devices in the order in which they were made, those that
+// are dead or another sender's too; without what they received.
+func (s *Sim) Devices() []Device {
+	now := s.opt.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Device, len(s.order))
+	for i, d := range s.order {
+		list[i] = d.describe(now)
+	}
+	return list
+}
+
+// Device describes one device with the last 1,000 messages that it received,
+// and says whether there is one with that token.
+func (s *Sim) Device(token ccs.RegistrationToken) (Device, bool) {
+	now := s.opt.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[token]
+	if d == nil {
+		return Device{}, false
+	}
+	v := d.describe(now)
+	v.Received = d.received.list()
+	return v, true
+}
+
+// SetDevice changes whether a device is online and whether its token is live;
+// nil leaves it as it is. A device that comes online gets what was stored for
+// it, in order. One whose token dies loses that.
+func (s *Sim) SetDevice(token ccs.RegistrationToken, online, live *bool) error {
+	now := s.opt.Now()
+	s.mu.Lock()
+	d := s.devices[token]
+	if d == nil {
+		s.mu.Unlock()
+		return fmt.Errorf("fcmsim: set device %s: %w", token.Redacted(), ErrUnknownToken)
+	}
+	if online != nil {
+		d.online = *online
+	}
+	if live != nil {
+		d.live = *live
+	}
+	var out []delivered
+	switch {
+	case !d.live:
+		d.stored, d.deleted = nil, false
+	case d.online:
+		out = d.deliverStored(now)
+	}
+	s.mu.Unlock()
+	s.announce(out)
+	return nil
+}
+
+func (d *device) describe(now time.Time) Device {
+	d.expire(now)
+	return Device{
+		Token: d.token, SenderID: d.sender, Category: d.category,
+		Topics: slices.AppendSeq(make([]string, 0, len(d.topics)), maps.Keys(d.topics)),
+		Online: d.online, Live: d.live,
+		Stored: len(d.stored), ReceivedCount: d.received.len() + d.received.dropped,
+	}.sorted()
+}
+
+func (d Device) sorted() Device {
+	slices.Sort(d.Topics)
+	return d
+}
+
+// follows reports whether d is subscribed to a topic that a condition names.
+// Those are compared without regard to case, as Google's documentation says.
+func (d *device) follows(topic string) bool {
+	if _, ok := d.topics[topic]; ok {
+		return true
+	}
+	for name := range d.topics {
+		if strings.EqualFold(name, topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// take gives m to the device, or stores it until the device is online. It
+// appends to out what was delivered.
+func (d *device) take(m *ccs.Downstream, e *entry, now time.Time, out []delivered) []delivered {
+	if d.online {
+		return append(out, d.give(m, e, now))
+	}
+	ttl := ccs.MaxTTL
+	if m.TTL != nil {
+		ttl = *m.TTL
+	}
+	if ttl > 0 { // else: now or never
+		d.store(&storedMessage{m: m, entry: e, expires: now.Add(ttl)}, now)
+	}
+	return out
+}
+
+func (d *device) give(m *ccs.Downstream, e *entry, now time.Time) delivered {
+	got := Delivery{
+		Time: now, MessageID: m.MessageID, CollapseKey: m.CollapseKey, Priority: m.Priority,
+		Data: m.Data, Notification: m.Notification,
+	}
+	if m.Target() != d.token {
+		got.Topic = string(m.Target())
+	}
+	d.received.add(got)
+	e.DeliveredTo = append(e.DeliveredTo, d.token)
+	return delivered{d, m, got}
+}
+
+// store keeps a message by FCM's rules. The newest of a collapse key replaces
+// the older one. A fifth collapse key drives out the oldest collapsible
+// message: FCM promises only that four are kept, not which. The 101st message
+// without a collapse key drops all of these, itself too; the device is told so
+// when it is online again.
+func (d *device) store(msg *storedMessage, now time.Time) {
+	d.expire(now)
+	key := msg.m.CollapseKey
+	if key == "" {
+		plain := func(o *storedMessage) bool { return o.m.CollapseKey == "" }
+		n := 0
+		for _, o := range d.stored {
+			if plain(o) {
+				n++
+			}
+		}
+		if n >= maxStored {
+			d.stored = slices.DeleteFunc(d.stored, plain)
+			d.deleted = true
+			return
+		}
+	} else {
+		d.stored = slices.DeleteFunc(d.stored, func(o *storedMessage) bool { return o.m.CollapseKey == key })
+		oldest, keys := -1, 0
+		for i, o := range d.stored {
+			if o.m.CollapseKey == "" {
+				continue
+			}
+			if keys++; oldest < 0 {
+				oldest = i
+			}
+		}
+		if keys >= maxCollapseKeys {
+			d.stored = slices.Delete(d.stored, oldest, oldest+1)
+		}
+	}
+	d.stored = append(d.stored, msg)
+}
+
+func (d *device) expire(now time.Time) {
+	d.stored = slices.DeleteFunc(d.stored, func(o *storedMessage) bool { return !now.Before(o.expires) })
+}
+
+func (d *device) deliverStored(now time.Time) []delivered {
+	d.expire(now)
+	var out []delivered
+	if d.deleted {
+		d.deleted = false
+		notice := Delivery{Time: now, DeletedMessages: true}
+		d.received.add(notice)
+		out = append(out, delivered{d, nil, notice})
+	}
+	for _, o := range d.stored {
+		out = append(out, d.give(o.m, o.entry, now))
+	}
+	d.stored = nil
+	return out
+}
+
+// announce tells others what devices got: whoever watches, and the app server
+// that asked for receipts. Only messages to a token have receipts: nobody has
+// recorded one for a topic. A receipt that finds too many others waiting is
+// dropped, as receipts may be. Called without the mutex.
+func (s *Sim) announce(list []delivered) {
+	for _, d := range list {
+		if f := s.opt.Events.Delivered; f != nil {
+			f(d.device.token, d.delivery)
+		}
+		if d.m == nil || !d.m.DeliveryReceiptRequested || d.delivery.Topic != "" {
+			continue
+		}
+		s.srv.Offer(d.device.sender, &ccs.Receipt{
+			MessageID:         ccs.ReceiptIDs + d.m.MessageID,
+			Category:          d.device.category,
+			Status:            ccs.StatusSentToDevice,
+			OriginalMessageID: d.m.MessageID,
+			Device:            d.device.token,
+			SentAt:            d.delivery.Time,
+		}, ccsserver.OfferOptions{})
+	}
+}
+
+// Google's limits for one device (docs/protocol.md, Limits).
+const (
+	perMinute = 240
+	perHour   = 5000
+)
+
+// admit takes one message out of both of the device's buckets, or none out of
+// either.
+func (d *device) admit(now time.Time) bool {
+	d.minute.fill(now, perMinute, time.Minute)
+	d.hour.fill(now, perHour, time.Hour)
+	if d.minute.tokens < 1 || d.hour.tokens < 1 {
+		return false
+	}
+	d.minute.tokens--
+	d.hour.tokens--
+	return true
+}
+
+// A bucket starts full.
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+func (b *bucket) fill(now time.Time, size float64, period time.Duration) {
+	if b.at.IsZero() {
+		b.tokens = size
+	} else if passed := now.Sub(b.at); passed > 0 {
+		b.tokens = min(size, b.tokens+size*passed.Seconds()/period.Seconds())
+	}
+	b.at = now
+}

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes (docs/cli.md).
+const (
+	exitGood        = 0   // done, and all is well
+	exitFailed      = 1   // done, and something failed: a nack, a loss, a check
+	exitUsage       = 2   // wrong use
+	exitNotTried    = 3   // could not be tried: nothing is known
+	exitInterrupted = 130 // Ctrl-C
+)
+
+// An exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error // nil: everything was said already
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// An env is what a command gets beside its flags.
+type env struct {
+	ctx    context.Context // ends at SIGINT or SIGTERM
+	stdout io.Writer
+	stderr io.Writer
+
+	interrupted *atomic.Bool // by SIGINT
+}
+
+// grammar is the command line.
+type grammar struct {
+	Demo    demoCmd    `cmd:"" help:"Watch it work: a simulator, a client and a steady flow through drains and a cut, then the accounts."`
+	Sim     simCmd     `cmd:"" help:"Run the simulator: a pretend FCM that app servers of CCS log in to."`
+	Send    sendCmd    `cmd:"" help:"Send messages to any CCS endpoint and print what became of each."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+const description = `Penstock is a connection server for Firebase Cloud Messaging that you run yourself.
+
+Begin with "penstock demo". Then run "penstock sim --json" in one terminal and "penstock send" in another, with the endpoint, sender id, key and a token that sim printed.
+
+Every flag can be given in the environment too, as PENSTOCK_ and its name: --ca-file is PENSTOCK_CA_FILE. A flag wins over the environment.
+
+Exit codes: 0 all is well; 1 something failed (a nack, a loss); 2 wrong use; 3 could not be tried; 130 interrupted.`
+
+// Main runs the command line and returns the exit code. It catches SIGINT and
+// SIGTERM: the first ends the command in order, the second at once.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	e := &env{ctx: ctx, stdout: stdout, stderr: stderr, interrupted: new(atomic.Bool)}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case sig := <-signals:
+			e.interrupted.Store(sig == os.Interrupt)
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			fmt.Fprintln(stderr, "penstock: forced to end")
+			os.Exit(exitInterrupted)
+		case <-done:
+		}
+	}()
+	return run(e, args)
+}
+
+// run parses args and runs their command.
+func run(e *env, args []string) int {
+	var g grammar
+	left := -1 // the exit code that kong asked for, by --help
+	parser, err := kong.New(&g,
+		kong.Name("penstock"), kong.Description(description), kong.Writers(e.stdout, e.stderr),
+		kong.DefaultEnvars("PENSTOCK"), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Exit(func(code int) { left = code }))
+	if err != nil {
+		fmt.Fprintln(e.stderr, "penstock:", err)
+		return exitUsage
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if left >= 0 {
+		return left
+	}
+	if err != nil {
+		fmt.Fprintf(e.stderr, "penstock: %v\n", err)
+		what := "penstock --help"
+		if len(args) > 0 && k == nil {
+			if pe, ok := errors.AsType[*kong.ParseError](err); ok && pe.Context.Command() != "" {
+				what = "penstock " + pe.Context.Command() + " --help"
+			}
+		}
+		fmt.Fprintf(e.stderr, "Try %q.\n", what)
+		return exitUsage
+	}
+	err = k.Run(e)
+	code := exitGood
+	if err != nil {
+		code = exitFailed
+		if x, ok := errors.AsType[*exitError](err); ok {
+			code, err = x.code, x.err
+		}
+		if err != nil {
+			fmt.Fprintf(e.stderr, "penstock: %v\n", err)
+		}
+		if code == exitUsage {
+			fmt.Fprintf(e.stderr, "Try %q.\n", "penstock "+k.Command()+" --help")
+		}
+	}
+	if e.interrupted.Load() && code != exitUsage {
+		return exitInterrupted
+	}
+	return code
+}

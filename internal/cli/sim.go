@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"penstock/ccs"
+	"penstock/fcmsim"
+)
+
+// simDrainTime bounds the way out: a little longer than the longest drain.
+const simDrainTime = 35 * time.Second
+
+// simCmd is `penstock sim`: a pretend FCM until a signal comes.
+type simCmd struct {
+	CCSListen     []string `name:"ccs-listen" default:"127.0.0.1:5235,127.0.0.1:5236" help:"Where app servers connect, over TLS. Can be given several times; port 0 is any free one."`
+	HTTPListen    string   `name:"http-listen" placeholder:"127.0.0.1:0" help:"Where HTTP v1 will be. This version accepts the flag and listens on nothing there."`
+	ControlListen string   `name:"control-listen" default:"127.0.0.1:0" help:"Where the control API is, plain HTTP that asks for no password: keep it on loopback."`
+	DataDir       string   `name:"data-dir" placeholder:"DIR" help:"Keeps CA, sender id, server key and tokens: the same directory gives the same ones again. Default: a temporary one, removed at the end."`
+	Quotas        string   `name:"quotas" enum:"off,google" default:"off" help:"Which sending limits are enforced: off, or google's."`
+	JSON          bool     `name:"json" help:"Nothing for people: only the line of JSON on stdout, and warnings on stderr."`
+}
+
+// simLine is the first line of stdout.
+type simLine struct {
+	CCS       string                  `json:"ccs"`
+	Control   string                  `json:"control"`
+	CAFile    string                  `json:"ca_file"`
+	SenderID  ccs.SenderID            `json:"sender_id"`
+	ServerKey string                  `json:"server_key"`
+	Tokens    []ccs.RegistrationToken `json:"tokens"`
+	Dead      []ccs.RegistrationToken `json:"dead_tokens"`
+	Foreign   []ccs.RegistrationToken `json:"foreign_tokens"`
+}
+
+// Run serves until the context ends, then drains.
+func (c *simCmd) Run(e *env) error {
+	dir, err := c.dir()
+	if err != nil {
+		return err
+	}
+	if c.DataDir == "" {
+		defer os.RemoveAll(dir)
+	}
+	if c.HTTPListen != "" {
+		fmt.Fprintln(e.stderr, "warning: --http-listen has no effect: this version of the simulator speaks CCS only")
+	}
+
+	opt := fcmsim.Options{Listen: c.CCSListen, Dir: dir}
+	if c.Quotas == "google" {
+		opt.Quotas = fcmsim.QuotasGoogle
+	}
+	sim, err := fcmsim.New(&opt)
+	if err != nil {
+		return fmt.Errorf("sim: %w", err)
+	}
+	defer sim.Close()
+	if err := sim.Start(); err != nil {
+		return listenError("--ccs-listen", err)
+	}
+	l, err := net.Listen("tcp", c.ControlListen)
+	if err != nil {
+		return listenError("--control-listen", err)
+	}
+	control := sim.ControlServer()
+	failed := make(chan error, 1)
+	go func() { failed <- control.Serve(l) }()
+	defer control.Close()
+
+	line := simLine{
+		CCS: sim.Addr(), Control: "http://" + fcmsim.Dialable(l.Addr().String()), CAFile: sim.CAFile(),
+		SenderID: sim.SenderID(), ServerKey: sim.ServerKey(),
+		Tokens: sim.Tokens(), Dead: sim.DeadTokens(), Foreign: sim.ForeignTokens(),
+	}
+	if err := json.NewEncoder(e.stdout).Encode(line); err != nil {
+		return fmt.Errorf("sim: stdout: %w", err)
+	}
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		fmt.Fprintf(e.stderr, "warning: the control API on %s asks nobody for a password: everyone who reaches it steers the simulator\n", a)
+	}
+	if !c.JSON {
+		line.explain(e.stderr, sim.Addrs())
+	}
+
+	select {
+	case err := <-failed:
+		if !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("sim: the control API on %s: %w", l.Addr(), err)
+		}
+	case <-e.ctx.Done():
+	}
+	return c.drain(e.stderr, sim)
+}
+
+// drain gets a context of its own, since the command's has just ended.
+func (c *simCmd) drain(stderr io.Writer, sim *fcmsim.Sim) error {
+	if !c.JSON && len(sim.Streams()) > 0 {
+		fmt.Fprintln(stderr, "Draining the streams; a second signal ends them at once.")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), simDrainTime)
+	defer cancel()
+	err := sim.Shutdown(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		fmt.Fprintf(stderr, "warning: streams that were still open after %v have been cut\n", simDrainTime)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sim: %w", err)
+	}
+	return nil
+}
+
+// dir is where CA and keys live, as an absolute path: whoever reads it may be
+// somewhere else.
+func (c *simCmd) dir() (string, error) {
+	if c.DataDir == "" {
+		dir, err := os.MkdirTemp("", "penstock-sim-")
+		if err != nil {
+			return "", fmt.Errorf("sim: %w: give a directory with --data-dir", err)
+		}
+		return dir, nil
+	}
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return "", fmt.Errorf("sim: --data-dir: %w", err)
+	}
+	return dir, nil
+}
+
+// explain tells people what to do next. The server key stays where it is: on
+// one line, which the caller may have sent into a file.
+func (l *simLine) explain(w io.Writer, addrs []string) {
+	fmt.Fprintf(w, `
+A pretend FCM listens on %s.
+The line on stdout has all that an app server needs. Put its server_key and one
+of its tokens into the environment and send a message:
+
+  penstock send --endpoint %s --ca-file '%s' \
+    --sender-id %s --key "$SERVER_KEY" --to "$TOKEN" --data hello=world
+
+See what came:  curl %s/record
+Everything else: docs/simulator.md. Ctrl-C ends it.
+`, strings.Join(addrs, " and "), l.CCS, l.CAFile, l.SenderID, l.Control)
+}
+
+// listenError says which flag to change.
+func listenError(flag string, err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil && errors.Is(err, syscall.EADDRINUSE) {
+		host, _, splitErr := net.SplitHostPort(op.Addr.String())
+		if splitErr != nil {
+			host = "127.0.0.1"
+		}
+		return fmt.Errorf("sim: %s is in use by another program: give another address with %s, or %s for any free port",
+			op.Addr, flag, net.JoinHostPort(host, "0"))
+	}
+	return fmt.Errorf("sim: cannot listen: %w: give another address with %s", err, flag)
+}
