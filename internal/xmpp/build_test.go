@@ -2,6 +2,7 @@ package xmpp_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -67,6 +68,20 @@ func TestTheTemplates(t *testing.T) {
 	}
 }
 
+func TestStanzaErrorsHaveTheirOldNumbers(t *testing.T) {
+	for condition, want := range map[string]string{
+		"bad-request": `code="400" type="modify"`, "jid-malformed": `code="400" type="modify"`,
+		"not-acceptable": `code="406" type="modify"`, "not-authorized": `code="401" type="auth"`,
+		"forbidden": `code="403" type="auth"`, "conflict": `code="409" type="cancel"`,
+		"item-not-found": `code="404" type="cancel"`, "internal-server-error": `code="500" type="wait"`,
+		"service-unavailable": `code="503" type="cancel"`,
+	} {
+		if got := string(xmpp.AppendIQError(nil, "", "", "", condition)); !strings.Contains(got, "<error "+want+"><"+condition+" ") {
+			t.Errorf("%s: %s", condition, got)
+		}
+	}
+}
+
 func TestS8_WhatIsWrittenIsRestrictedXML(t *testing.T) {
 	for _, header := range []string{written[0].got, written[1].got} {
 		stream := header
@@ -79,7 +94,7 @@ func TestS8_WhatIsWrittenIsRestrictedXML(t *testing.T) {
 		d := xml.NewDecoder(strings.NewReader(stream))
 		for {
 			tok, err := d.Token()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -95,7 +110,7 @@ func TestS8_WhatIsWrittenIsRestrictedXML(t *testing.T) {
 		for err == nil {
 			_, err = r.Next()
 		}
-		if err != xmpp.ErrClosed {
+		if !errors.Is(err, xmpp.ErrClosed) {
 			t.Errorf("our own reader: %v in\n%s", err, stream)
 		}
 		if strings.Contains(stream, `id=""`) {

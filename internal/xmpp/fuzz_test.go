@@ -61,7 +61,7 @@ func FuzzReader(f *testing.F) {
 		for {
 			e, err := r.Next()
 			if err != nil {
-				if _, ok := errors.AsType[*ccs.StreamError](err); !ok && err != io.EOF && err != io.ErrUnexpectedEOF && err != xmpp.ErrClosed {
+				if _, ok := errors.AsType[*ccs.StreamError](err); !ok && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, xmpp.ErrClosed) {
 					t.Fatalf("an error of no known kind: %v", err)
 				}
 				return

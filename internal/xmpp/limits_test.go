@@ -1,6 +1,7 @@
 package xmpp_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -175,7 +176,7 @@ func TestAnIdleReaderHoldsLittle(t *testing.T) {
 				t.Fatalf("the stanza takes only %d bytes and %d parts: the test shows nothing", n, items)
 			}
 			for range 2 { // the ack, then the wait for more
-				if _, err = r.Next(); err != nil && err != io.EOF {
+				if _, err = r.Next(); err != nil && !errors.Is(err, io.EOF) {
 					t.Fatal(err)
 				}
 			}

@@ -117,7 +117,7 @@ func (r *Reader) next() error {
 // fail remembers what ends the stream for good. Errors of the source do not:
 // the source itself will repeat those that stay.
 func (r *Reader) fail(err error) error {
-	if _, ok := errors.AsType[*ccs.StreamError](err); ok || err == ErrClosed {
+	if _, ok := errors.AsType[*ccs.StreamError](err); ok || errors.Is(err, ErrClosed) {
 		r.err = err
 	}
 	return err
@@ -200,6 +200,8 @@ func (r *Reader) at(i int) (byte, error) {
 }
 
 // moreAt is the rare part of at, which is thereby small enough to be inlined.
+//
+//go:noinline
 func (r *Reader) moreAt(i int) (byte, error) {
 	if err := r.more(); err != nil {
 		return 0, err
@@ -213,7 +215,7 @@ func (r *Reader) more() error {
 		return policy("an element is too long", stanzaTooBig)
 	}
 	if err := r.fill(); err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return io.ErrUnexpectedEOF
 		}
 		return err

@@ -222,7 +222,7 @@ func (r *Reader) text(cur int32, kind runKind) (runKind, error) {
 
 // cdata scans the rest of a CDATA section.
 func (r *Reader) cdata() error {
-	i, start := r.pos, r.pos
+	i := r.pos
 	for {
 		w := r.w
 		i = plain(w, i)
@@ -235,7 +235,7 @@ func (r *Reader) cdata() error {
 		switch c := w[i]; {
 		case c == '>':
 			i++
-			if i >= start+3 && w[i-2] == ']' && w[i-3] == ']' {
+			if w[i-2] == ']' && w[i-3] == ']' { // the opening ends in "["
 				r.pos = i
 				return nil
 			}

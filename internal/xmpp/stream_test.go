@@ -42,7 +42,7 @@ func TestS2_TheTwelveHeadersAreAccepted(t *testing.T) {
 				if err != nil || got.To != h.to || got.Version != "1.0" {
 					t.Fatalf("%d bytes a read: got %+v, %v", every, got, err)
 				}
-				if _, err := r.Next(); err != io.EOF {
+				if _, err := r.Next(); !errors.Is(err, io.EOF) {
 					t.Errorf("behind the header: %v, want io.EOF", err)
 				}
 			}
@@ -96,6 +96,12 @@ func TestHeaders(t *testing.T) {
 		{"an XML declaration without version", `<?xml encoding='UTF-8'?>` + okHeader, ccs.ConditionNotWellFormed},
 		{"an XML declaration in the wrong order", `<?xml version='1.0' standalone='no' encoding='UTF-8'?>` + okHeader, ccs.ConditionNotWellFormed},
 		{"an XML declaration that says a thing twice", `<?xml version='1.0' version='1.0'?>` + okHeader, ccs.ConditionNotWellFormed},
+		{"an XML declaration without a value", `<?xml version?>` + okHeader, ccs.ConditionNotWellFormed},
+		{"an XML declaration without quotes", `<?xml version=1.0?>` + okHeader, ccs.ConditionNotWellFormed},
+		{"an XML declaration with a reference", `<?xml version='1&#46;0'?>` + okHeader, ccs.ConditionNotWellFormed},
+		{"an XML declaration with a < in it", `<?xml version='<'?>` + okHeader, ccs.ConditionNotWellFormed},
+		{"an XML declaration that ends like an element", `<?xml version='1.0'>` + okHeader, ccs.ConditionNotWellFormed},
+		{"an XML declaration without white space in it", `<?xml version='1.0'encoding='UTF-8'?>` + okHeader, ccs.ConditionNotWellFormed},
 		{"an XML declaration with nothing in it", `<?xml ?>` + okHeader, ccs.ConditionNotWellFormed},
 		{"R-A8 a declared UTF-16", `<?xml version='1.0' encoding='UTF-16'?>` + okHeader, ccs.ConditionUnsupportedEncoding},
 		{"R-A8 a declared Latin-1", `<?xml version='1.0' encoding="ISO-8859-1"?>` + okHeader, ccs.ConditionUnsupportedEncoding},
@@ -115,7 +121,7 @@ func TestHeaders(t *testing.T) {
 				if got, _ := condition(err); got != c.want || c.want == "" && err != nil {
 					t.Errorf("%d bytes a read: got %v, want condition %q", every, err, c.want)
 				}
-				if _, then := r.Next(); err != nil && then != err {
+				if _, then := r.Next(); err != nil && !errors.Is(then, err) {
 					t.Errorf("a refused stream went on with %v", then)
 				}
 			}
@@ -165,7 +171,7 @@ func TestC4_S29_RecordingsReadTheSameHoweverTheyAreSplit(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			app, _ := recorded(t, file)
 			want, err := all(strings.NewReader(app), xmpp.ReaderOptions{})
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				t.Fatalf("%v behind\n%s", err, want)
 			}
 			for _, part := range []string{"header ", "{" + xmpp.NSSASL + "}auth", "again ", "{" + xmpp.NSBind + "}bind", "{" + xmpp.NSGCM + `}gcm [{"`} {
@@ -174,13 +180,41 @@ func TestC4_S29_RecordingsReadTheSameHoweverTheyAreSplit(t *testing.T) {
 				}
 			}
 			for n := 1; n < len(app); n++ {
-				if got, err := all(&chunks{text: app, n: n}, xmpp.ReaderOptions{}); got != want || err != io.EOF {
+				if got, err := all(&chunks{text: app, n: n}, xmpp.ReaderOptions{}); got != want || !errors.Is(err, io.EOF) {
 					t.Fatalf("split at %d: got %v behind\n%s", n, err, got)
 				}
 			}
 			for _, late := range []bool{false, true} {
-				if got, err := all(&chunks{text: app, n: 1, every: true, late: late}, xmpp.ReaderOptions{}); got != want || err != io.EOF {
+				if got, err := all(&chunks{text: app, n: 1, every: true, late: late}, xmpp.ReaderOptions{}); got != want || !errors.Is(err, io.EOF) {
 					t.Fatalf("byte by byte, deadlines between %v: got %v behind\n%s", late, err, got)
+				}
+			}
+		})
+	}
+}
+
+func TestS4_ARestartedStreamBeginsAfresh(t *testing.T) {
+	const auth = `<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">ADEAMg==</auth>`
+	const once = `<?xml version='1.0'?>`
+	for _, c := range []struct {
+		name, between string
+		want          ccs.Condition // of the second header
+	}{
+		{"S4 at once", "", ""},
+		{"S4 with a newline", "\n", ""},
+		{"S4 with an XML declaration", once, ""},
+		{"S4 with a newline and an XML declaration", "\n" + once + "\n", ""},
+		{"with a byte order mark", "\ufeff" + once, ""},
+		{"R-A6 with two XML declarations", once + once, restricted},
+		{"R-A8 in UTF-16", "\xff\xfe", encoding},
+		{"with another stanza", "<message/>", ccs.ConditionBadFormat},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := once + okHeader + auth + c.between + `<s:stream id='2' xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' version='1.0'>` + ackStanza + "</s:stream>"
+			for n := range text {
+				got, err := all(&chunks{text: text, n: n, late: true}, xmpp.ReaderOptions{})
+				if cond, _ := condition(err); cond != c.want || c.want == "" && (!errors.Is(err, xmpp.ErrClosed) || !strings.Contains(got, "{google:mobile:data}gcm")) {
+					t.Fatalf("split at %d: %v behind\n%s", n, err, got)
 				}
 			}
 		})
@@ -194,7 +228,7 @@ func TestC4_FeaturesComeInAnyRead(t *testing.T) {
 	for n := range len(whole) + 1 {
 		for _, late := range []bool{false, true} {
 			got, err := all(&chunks{text: whole, n: n, late: late}, xmpp.ReaderOptions{})
-			if err != io.EOF || !strings.Contains(got, "{"+xmpp.NSStream+"}features [ {"+xmpp.NSSASL+"}mechanisms [ {"+xmpp.NSSASL+"}mechanism [X-OAUTH2] {"+xmpp.NSSASL+"}mechanism [PLAIN]]]") {
+			if !errors.Is(err, io.EOF) || !strings.Contains(got, "{"+xmpp.NSStream+"}features [ {"+xmpp.NSSASL+"}mechanisms [ {"+xmpp.NSSASL+"}mechanism [X-OAUTH2] {"+xmpp.NSSASL+"}mechanism [PLAIN]]]") {
 				t.Fatalf("split at %d: got %v behind\n%s", n, err, got)
 			}
 		}
@@ -271,7 +305,7 @@ func TestC42_WhiteSpaceBetweenStanzasHasNoLimitAndTakesNoRoom(t *testing.T) {
 	if n := r.Held(); n > 4<<10 {
 		t.Errorf("the reader holds %d bytes", n)
 	}
-	if _, err := r.Next(); err != io.EOF {
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want io.EOF", err)
 	}
 }

@@ -105,6 +105,7 @@ func TestRestrictedXML(t *testing.T) {
 		{"R-A7 a reference to a surrogate", `<a>&#xD800;</a>`, malformed},
 		{"R-A7 a reference beyond Unicode", `<a>&#x110000;</a>`, malformed},
 		{"R-A7 a reference far beyond Unicode", `<a>&#99999999999999999999999;</a>`, malformed},
+		{"R-A7 a reference beyond 32 bits", `<a>&#4294967361;</a>`, malformed},
 		{"R-A7 a reference to U+FFFE", `<a>&#65534;</a>`, malformed},
 		{"R-A7 a reference to U+FFFF in an attribute", `<a b="&#xffff;"/>`, malformed},
 		{"R-A7 a reference with leading zeros", `<a>&#0000000000000000065;</a>`, fine},
@@ -127,6 +128,10 @@ func TestRestrictedXML(t *testing.T) {
 		{"R-A7 a name of other letters", `<größe/>`, fine},
 		{"R-A7 a name that begins with another letter", `<é/>`, fine},
 		{"R-A7 a name that begins with a middle dot", "<\u00b7a/>", malformed},
+		{"R-A7 a name of letters far from ASCII", "<a\u0301\u203f\u00b7\u0370\u4e2d\U00010400/>", fine},
+		{"R-A5 an entity of other letters", `<a>&größe;</a>`, restricted},
+		{"R-A7 an entity that begins with a sign", `<a>&×a;</a>`, malformed},
+		{"R-A7 an attribute of other letters, both quotes in values", `<a ä='"' b="'"/>`, fine},
 		{"R-A7 a sign in a name", `<a×b/>`, malformed},
 		{"S26 text between stanzas", `hello<a/>`, malformed},
 		{"S26 other text between stanzas", `é<a/>`, malformed},
@@ -165,7 +170,7 @@ func TestRestrictedXML(t *testing.T) {
 
 func TestElements(t *testing.T) {
 	r := xmpp.NewReader(strings.NewReader(`<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' xmlns:g='google:mobile:data' version='1.0'>`+
-		"<message id=\"a&lt;b\" type='x\r\ny\tz' g:id='other' to=''>one<g:gcm>{}</g:gcm>t&#119;o<![CDATA[<three>]]>\r\nfour\rfive<empty xmlns='' /></message>"), xmpp.ReaderOptions{})
+		"<message id=\"a&lt;b\" type='x\r\ny\tz' g:id='other' to=''>one<g:gcm>{}</g:gcm>t&#119;o<![CDATA[<three>\r\n\rafter]]>\r\nfour\rfive<empty xmlns='' /></message>"), xmpp.ReaderOptions{})
 	if _, err := r.Header(); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +192,7 @@ func TestElements(t *testing.T) {
 		t.Errorf("attribute from: %q", v)
 	}
 	for range 2 {
-		if got, want := string(e.Text()), "onetwo<three>\nfour\nfive"; got != want {
+		if got, want := string(e.Text()), "onetwo<three>\n\nafter\nfour\nfive"; got != want {
 			t.Errorf("text %q, want %q", got, want)
 		}
 	}

@@ -107,8 +107,8 @@ func (r *Reader) attribute() error {
 		return nil
 	}
 	if coded {
-		value, coded = r.decode(value, runValue), false
-		r.binds = append(r.binds, binding{prefix: prefix, uri: value, inScratch: true})
+		uri := r.decode(value, runValue)
+		r.binds = append(r.binds, binding{prefix: prefix, uri: uri, inScratch: true})
 		return nil
 	}
 	r.binds = append(r.binds, binding{prefix: prefix, uri: value})

@@ -143,7 +143,7 @@ func TestCloseWritesWhatIsPending(t *testing.T) {
 		add(w, "b") // without Flush
 		w.Close()
 		w.Close()
-		if err := add(w, "c"); err != net.ErrClosed {
+		if err := add(w, "c"); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Append behind Close: %v", err)
 		}
 		s.permits <- nil
@@ -200,20 +200,22 @@ func TestWaitingForRoomEndsWithTheWriter(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		end  func(w *xmpp.Writer, s *slow)
-		want error // of Append
+		then func(s *slow) // what becomes of the write under way
+		want error         // of Append
 		run  error
 	}{
-		{"by Close", func(w *xmpp.Writer, s *slow) { w.Close(); s.permits <- nil }, net.ErrClosed, nil},
-		{"by Abort", func(w *xmpp.Writer, s *slow) { w.Abort(lost); s.permits <- nil }, lost, lost},
-		{"by Abort without an error", func(w *xmpp.Writer, s *slow) { w.Abort(nil); s.permits <- nil }, net.ErrClosed, net.ErrClosed},
-		{"by Abort, then a failing write", func(w *xmpp.Writer, s *slow) { w.Abort(lost); s.permits <- io.ErrClosedPipe }, lost, lost},
-		{"by a failing write", func(w *xmpp.Writer, s *slow) { s.permits <- io.ErrClosedPipe }, io.ErrClosedPipe, io.ErrClosedPipe},
-		{"by a write that is stuck", func(w *xmpp.Writer, s *slow) { time.Sleep(30 * time.Second) }, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
+		{"by Close", func(w *xmpp.Writer, s *slow) { w.Close() }, func(s *slow) { s.permits <- nil }, net.ErrClosed, nil},
+		{"by Abort", func(w *xmpp.Writer, s *slow) { w.Abort(lost) }, func(s *slow) { s.permits <- nil }, lost, lost},
+		{"by Abort without an error", func(w *xmpp.Writer, s *slow) { w.Abort(nil) }, func(s *slow) { s.permits <- nil }, net.ErrClosed, net.ErrClosed},
+		{"by Abort, in front of a failing write", func(w *xmpp.Writer, s *slow) { w.Abort(lost) }, func(s *slow) { s.permits <- io.ErrClosedPipe }, lost, lost},
+		{"by a failing write", func(w *xmpp.Writer, s *slow) { s.permits <- io.ErrClosedPipe }, func(s *slow) {}, io.ErrClosedPipe, io.ErrClosedPipe},
+		{"by a write that is stuck for 30 s", func(w *xmpp.Writer, s *slow) {}, func(s *slow) {}, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSlow()
 				w, done := started(s, xmpp.WriterOptions{MaxPending: 10})
+				begun := time.Now()
 				add(w, "12345678901")
 				w.Flush()
 				synctest.Wait()
@@ -224,6 +226,11 @@ func TestWaitingForRoomEndsWithTheWriter(t *testing.T) {
 				if err := <-waits; !errors.Is(err, c.want) {
 					t.Errorf("Append: %v, want %v", err, c.want)
 				}
+				took := time.Since(begun)
+				if stuck := errors.Is(c.want, os.ErrDeadlineExceeded); stuck && took != 30*time.Second || !stuck && took != 0 {
+					t.Errorf("Append waited for %v", took)
+				}
+				c.then(s)
 				if err := <-done; !errors.Is(err, c.run) {
 					t.Errorf("Run: %v, want %v", err, c.run)
 				}
@@ -236,6 +243,45 @@ func TestWaitingForRoomEndsWithTheWriter(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAConnectionThatTakesTooLittleEndsTheWriter(t *testing.T) {
+	lost := errors.New("lost")
+	for _, c := range []struct {
+		name string
+		dst  xmpp.Deadliner
+		want error
+	}{
+		{"a short write", odd{short: true}, io.ErrShortWrite},
+		{"a deadline that cannot be set", odd{err: lost}, lost},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := xmpp.NewWriter(c.dst, xmpp.WriterOptions{})
+			add(w, "a stanza")
+			w.Flush()
+			if err := w.Run(); !errors.Is(err, c.want) {
+				t.Errorf("Run: %v, want %v", err, c.want)
+			}
+			if err := add(w, "another"); !errors.Is(err, c.want) {
+				t.Errorf("Append: %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+// odd is a connection that breaks the rules.
+type odd struct {
+	short bool
+	err   error
+}
+
+func (o odd) SetWriteDeadline(time.Time) error { return o.err }
+
+func (o odd) Write(p []byte) (int, error) {
+	if o.short {
+		return len(p) - 1, nil
+	}
+	return len(p), nil
 }
 
 func TestAnIdleWriterReleasesItsBuffers(t *testing.T) {
