@@ -223,22 +223,10 @@ func (e *PeerError) Error() string { return "the peer ended the stream: " + e.St
 // Unwrap returns the stream error.
 func (e *PeerError) Unwrap() error { return e.Stream }
 
-// StreamErrorOf reads a <stream:error> of the peer's; false if el is none.
-func StreamErrorOf(el Element) (*PeerError, bool) {
-	if !el.Is(NSStream, "error") {
-		return nil, false
-	}
-	e := &ccs.StreamError{Condition: ccs.ConditionUndefinedCondition}
-	for child := range el.Children() {
-		switch {
-		case string(child.Space()) != NSStreamErrors:
-		case string(child.Local()) == "text":
-			e.Text = string(child.Text())
-		default:
-			e.Condition = ccs.Condition(child.Local())
-		}
-	}
-	return &PeerError{Stream: e}, true
+// PeerErrorOf reads a <stream:error> of the peer's; false if el is none.
+func PeerErrorOf(el Element) (*PeerError, bool) {
+	e, ok := el.StreamError()
+	return &PeerError{Stream: e}, ok
 }
 
 // CloseSoftly closes a connection so that what was written arrives: closing
