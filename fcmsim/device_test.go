@@ -91,6 +91,9 @@ func TestStoredMessages(t *testing.T) {
 				m.CollapseKey = key
 				a.sendAcked(m)
 			}
+			m := down(token, "now or never") // takes no other's place
+			m.CollapseKey, m.TTL = "score", seconds(0)
+			a.sendAcked(m)
 			b.online(token, true)
 			b.wantIDs(token, "m-1", "m-2", "m-3")
 			// Online, nothing collapses.

@@ -25,8 +25,10 @@ func TestFaults(t *testing.T) {
 			a.wantQuiet(30*time.Second - 1)
 			a.want(ack(down(token, "slower")))
 			a.want(ack(down(token, "slow")))
-			if r := b.Record()[0]; r.AnsweredAt.Sub(r.Time) != time.Minute {
-				t.Errorf("answered after %v", r.AnsweredAt.Sub(r.Time))
+			for i, want := range []time.Duration{time.Minute, 30 * time.Second, 0} {
+				if r := b.Record()[i]; r.AnsweredAt.Sub(r.Time) != want {
+					t.Errorf("%s was answered after %v, want %v", r.MessageID, r.AnsweredAt.Sub(r.Time), want)
+				}
 			}
 		})
 	})

@@ -42,9 +42,12 @@ type Conn struct {
 	rd *Reader
 	w  *Writer
 
-	// Received is called by the reading goroutine whenever bytes came. Set it
-	// before Run, or leave it nil.
+	// Received is called by the reading goroutine whenever bytes came; Ended,
+	// by Run, when nothing is read any more and the last words are out, before
+	// the connection is closed: that may take a while, since the peer closes
+	// too. Set them before Run, or leave them nil.
 	Received func()
+	Ended    func()
 
 	lastIn, lastOut atomic.Int64 // Unix nanoseconds
 	ctx             context.Context
@@ -164,6 +167,9 @@ func (c *Conn) Run(handle func(Element) error) error {
 		c.Conn.Close()
 		<-written
 	}
+	if c.Ended != nil {
+		c.Ended()
+	}
 	if softly {
 		CloseSoftly(c.Conn)
 	} else {
@@ -190,6 +196,9 @@ func (c *Conn) read(handle func(Element) error) (err error) {
 				return ErrGoodbye
 			}
 			return c.Cause() // End woke us; its cause counts
+		}
+		if c.ctx.Err() != nil {
+			return c.Cause() // nothing that comes behind the end has a meaning
 		}
 		if err := handle(el); err != nil {
 			return err

@@ -123,6 +123,19 @@ func TestConnEndsWhenAllIsRead(t *testing.T) {
 	})
 }
 
+func TestConnHandlesNothingBehindItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := runConn(t, func(c *xmpp.Conn, el xmpp.Element) error {
+			defer c.End(xmpp.ErrGoodbye) // the second stanza has been read with the first
+			return echoID(c, el)
+		})
+		e.write(t, "<message id='1'/><message id='2'/>")
+		if got, _ := e.rest(); got != "<got>1</got></stream:stream>" {
+			t.Errorf("wrote %q", got)
+		}
+	})
+}
+
 func TestConnPanicCostsTheStreamOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := runConn(t, func(*xmpp.Conn, xmpp.Element) error { panic("boom") })
@@ -133,6 +146,22 @@ func TestConnPanicCostsTheStreamOnly(t *testing.T) {
 		if _, ok := errors.AsType[*xmpp.PanicError](<-e.ran); !ok {
 			t.Error("the cause does not tell of the panic")
 		}
+	})
+}
+
+func TestConnTellsItsEndBeforeThePeerCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := ccstest.Pipe()
+		c := xmpp.NewConn(near, xmpp.ReaderOptions{}, xmpp.WriterOptions{})
+		var ended time.Time
+		c.Ended = func() { ended = time.Now() }
+		began := time.Now()
+		c.End(xmpp.ErrGoodbye)
+		c.Run(func(xmpp.Element) error { return nil })
+		if ended.Sub(began) != 0 || time.Since(began) != xmpp.GoodbyeTime {
+			t.Errorf("told after %v, closed after %v", ended.Sub(began), time.Since(began))
+		}
+		far.Close()
 	})
 }
 
