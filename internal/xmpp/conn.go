@@ -145,8 +145,11 @@ func (out *outlet) SetWriteDeadline(t time.Time) error { return out.Conn.SetWrit
 // for it.
 func (c *Conn) Run(handle func(Element) error) error {
 	c.running = true
-	wake := context.AfterFunc(c.ctx, func() { c.SetReadDeadline(time.Unix(1, 0)) })
-	defer wake()
+	woken := make(chan struct{})
+	context.AfterFunc(c.ctx, func() {
+		defer close(woken)
+		c.SetReadDeadline(time.Unix(1, 0))
+	})
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -155,6 +158,7 @@ func (c *Conn) Run(handle func(Element) error) error {
 		}
 	}()
 	c.end(c.read(handle)) // whoever was first has named the cause
+	<-woken // or its deadline would hit the reading that is to come
 	cause := c.Cause()
 	softly := c.sayGoodbye(cause)
 
