@@ -1,0 +1,3 @@
+module penstock-interop
+
+go 1.26
