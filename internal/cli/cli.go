@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -47,7 +49,8 @@ type env struct {
 	stdout io.Writer
 	stderr io.Writer
 
-	interrupted *atomic.Bool // by SIGINT
+	interrupted *atomic.Bool    // by SIGINT
+	given       map[string]bool // flags that stand on the command line, not in the environment
 }
 
 // grammar is the command line.
@@ -65,6 +68,10 @@ Begin with "penstock demo". Then run "penstock sim --json" in one terminal and "
 Every flag can be given in the environment too, as PENSTOCK_ and its name: --ca-file is PENSTOCK_CA_FILE. A flag wins over the environment.
 
 Exit codes: 0 all is well; 1 something failed (a nack, a loss); 2 wrong use; 3 could not be tried; 130 interrupted.`
+
+// sameSignal is how long after the first signal another one still counts as the
+// same: timeout(1) signals the process and then its group.
+const sameSignal = 300 * time.Millisecond
 
 // Main runs the command line and returns the exit code. It catches SIGINT and
 // SIGTERM: the first ends the command in order, the second at once.
@@ -85,14 +92,30 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		case <-done:
 			return
 		}
-		select {
-		case <-signals:
-			fmt.Fprintln(stderr, "penstock: forced to end")
-			os.Exit(exitInterrupted)
-		case <-done:
+		first := time.Now()
+		for {
+			select {
+			case <-signals:
+				if time.Since(first) < sameSignal {
+					continue
+				}
+				fmt.Fprintln(stderr, "penstock: forced to end")
+				os.Exit(exitInterrupted)
+			case <-done:
+				return
+			}
 		}
 	}()
 	return run(e, args)
+}
+
+// program is how the user starts this program, for examples to be copied. What
+// go run builds has a name that is gone soon.
+func program() string {
+	if strings.Contains(os.Args[0], "/go-build") {
+		return "go run ./cmd/penstock"
+	}
+	return os.Args[0]
 }
 
 // run parses args and runs their command.
@@ -124,6 +147,12 @@ func run(e *env, args []string) int {
 		}
 		fmt.Fprintf(e.stderr, "Try %q.\n", what)
 		return exitUsage
+	}
+	e.given = make(map[string]bool)
+	for _, p := range k.Path {
+		if p.Flag != nil && !p.Resolved {
+			e.given[p.Flag.Name] = true
+		}
 	}
 	err = k.Run(e)
 	code := exitGood

@@ -21,14 +21,20 @@ type connectFlags struct {
 	KeyFile  string `name:"key-file" placeholder:"FILE" help:"Read the server key from this file."`
 }
 
-// credentials reads the key from where it is.
-func (f *connectFlags) credentials() (ccsclient.Credentials, error) {
-	key := f.Key
-	if f.KeyFile != "" {
-		if key != "" {
+// credentials reads the key from where it is. Of a key and a file one may stand
+// in the environment and the other on the command line, which wins.
+func (f *connectFlags) credentials(given map[string]bool) (ccsclient.Credentials, error) {
+	key, file := f.Key, f.KeyFile
+	if key != "" && file != "" {
+		switch {
+		case given["key"] == given["key-file"]:
 			return ccsclient.Credentials{}, usage("--key and --key-file exclude each other")
+		case given["key"]:
+			file = ""
 		}
-		b, err := os.ReadFile(f.KeyFile)
+	}
+	if file != "" {
+		b, err := os.ReadFile(file)
 		if err != nil {
 			return ccsclient.Credentials{}, usage("--key-file: %v", err)
 		}

@@ -22,8 +22,8 @@ import (
 
 type demoCmd struct {
 	Once     bool          `help:"End by itself, also on a terminal, where the demo otherwise leaves the simulator running for you to play with."`
-	Rate     float64       `default:"200" help:"Messages a second."`
-	Duration time.Duration `default:"12s" help:"How long the flow lasts."`
+	Rate     float64       `default:"200" help:"Messages a second, 1 to 20000."`
+	Duration time.Duration `default:"12s" help:"How long the flow lasts, 1s to 24h, and at most a million messages."`
 	JSON     bool          `name:"json" help:"Print the report as one JSON object; the story goes to stderr."`
 }
 
@@ -71,12 +71,23 @@ type outcome struct {
 	err error
 }
 
+// Help is what --help says between the summary and the flags.
+func (c *demoCmd) Help() string {
+	return `A client sends messages to a simulator in the same process while connections drain, by announcement and without, and one is reset. The accounts at the end compare what the simulator received with what the callers were told; the exit code is 0 if nothing was lost, sent twice or left unanswered. All of it is on loopback, on free ports.
+
+  penstock demo                 watch it; then play with the simulator
+  penstock demo --once --json   for scripts: the last line is the report`
+}
+
 func (c *demoCmd) Run(e *env) error {
-	if c.Rate <= 0 || c.Rate > 20_000 {
+	if !(c.Rate >= 1 && c.Rate <= 20_000) { // so that not a number is refused too
 		return usage("--rate is %v: give 1 to 20000 messages a second", c.Rate)
 	}
 	if c.Duration < time.Second || c.Duration > 24*time.Hour {
 		return usage("--duration is %s: give 1s to 24h", c.Duration)
+	}
+	if n := c.total(); n > maxDemo {
+		return usage("--rate times --duration is %d messages: give at most %d, since the accounts need each of them", n, maxDemo)
 	}
 	d := &demo{cmd: c, env: e, story: e.stdout, outcomes: make(map[ccs.MessageID]outcome)}
 	if c.JSON {
@@ -90,7 +101,7 @@ func (c *demoCmd) Run(e *env) error {
 	if err := d.start(dir); err != nil {
 		return &exitError{exitNotTried, fmt.Errorf("demo: %w", err)}
 	}
-	defer d.sim.Close()
+	defer func() { _ = d.sim.Close() }() // the accounts are taken
 	report := d.run(e.ctx)
 	if c.JSON {
 		if err := json.NewEncoder(e.stdout).Encode(report); err != nil {
@@ -108,10 +119,19 @@ func (c *demoCmd) Run(e *env) error {
 	return nil
 }
 
+// maxDemo bounds the messages of a demo: both accounts of them are in memory.
+const maxDemo = 1_000_000
+
+func (c *demoCmd) total() int { return int(c.Rate * c.Duration.Seconds()) }
+
 // start brings up the simulator and the client. dir keeps what the simulator
 // makes, until the end.
 func (d *demo) start(dir string) error {
-	sim, err := fcmsim.Start(&fcmsim.Options{Dir: dir})
+	sim, err := fcmsim.Start(&fcmsim.Options{
+		Dir: dir,
+		// Copies stand in the record too; one that forgets would look like a loss.
+		RecordMax: 2*d.cmd.total() + 10_000,
+	})
 	if err != nil {
 		return err
 	}
@@ -177,7 +197,7 @@ var scenes = []scene{
 // run plays the demo and takes the accounts.
 func (d *demo) run(ctx context.Context) demoReport {
 	d.began = time.Now()
-	total := int(d.cmd.Rate * d.cmd.Duration.Seconds())
+	total := d.cmd.total()
 	d.bar = newProgress(d.env.stderr, total, "sending")
 	d.tell("a simulator listens on %s; the client logs in and sends %v messages a second for %s", d.sim.Addr(), d.cmd.Rate, d.cmd.Duration)
 	ended := make(chan struct{})
@@ -345,10 +365,10 @@ func (d *demo) stay() {
 	fmt.Fprintf(d.story, `
 The simulator stays until Ctrl-C. Send to it from another terminal:
 
-  go run ./cmd/penstock send --endpoint %s --ca-file %s \\
-    --sender-id %s --key-file %s \\
+  %s send --endpoint %s --ca-file '%s' \
+    --sender-id %s --key-file '%s' \
     --data hello=world --to %s
-`, d.sim.Addr(), d.sim.CAFile(), d.sim.SenderID(), d.keyFile, d.sim.Tokens()[0])
+`, program(), d.sim.Addr(), d.sim.CAFile(), d.sim.SenderID(), d.keyFile, d.sim.Tokens()[0])
 	<-d.env.ctx.Done()
 	d.env.interrupted.Store(false)
 }

@@ -23,16 +23,16 @@ type sendCmd struct {
 	Receipt      bool              `help:"Ask for a delivery receipt. It goes to whichever stream of the sender handles receipts."`
 	TTL          string            `name:"ttl" placeholder:"60s" help:"Time to live, a duration or seconds, at most four weeks. 0: now or never. Default: four weeks."`
 	CollapseKey  string            `name:"collapse-key" placeholder:"KEY" help:"An offline device gets only the newest message with this key."`
-	Priority     string            `placeholder:"normal|high" help:"normal or high."`
+	Priority     string            `placeholder:"normal|high" help:"How urgent: normal or high. Default: normal for data, high for notifications."`
 	DryRun       bool              `name:"dry-run" help:"Have the message checked and answered, but not delivered."`
-	MessageID    string            `name:"message-id" placeholder:"ID" help:"The message's id; with --count, its beginning. Default: a random one."`
+	MessageID    string            `name:"message-id" placeholder:"ID" help:"The message's id. With --count its beginning: ID-1, ID-2 and so on. Default: a random one."`
 
 	Count   *int          `placeholder:"N" help:"Send the message N times, with ids of their own, and print a summary."`
 	Rate    float64       `placeholder:"R" help:"At most R messages a second. Default: as fast as answers come."`
 	File    string        `placeholder:"FILE" type:"existingfile" help:"Send the downstream messages of this file, a JSON object a line, instead of one made of flags. Nothing is sent if a line is wrong."`
-	Timeout time.Duration `default:"30s" help:"Give each message up after this time."`
+	Timeout time.Duration `default:"30s" help:"Give each message up after this time, connecting included."`
 	Trace   bool          `help:"Print every stanza to stderr, without tokens and payloads."`
-	JSON    bool          `name:"json" help:"Print one JSON object a line."`
+	JSON    bool          `name:"json" help:"Print each answer, and the summary, as one JSON object on a line."`
 }
 
 // A sendLine is what send prints for one answer.
@@ -71,15 +71,33 @@ type sending struct {
 	sum     sendSummary
 	failure error // why the last attempt to connect failed
 	refused error // the credentials were refused: no use to go on
-	stop    context.CancelFunc
+	// A connection stood once; without one, the first message that is given up
+	// ends the command: the others would wait as long each, for nothing.
+	connected bool
+	stop      context.CancelFunc
+}
+
+// Help is what --help says between the summary and the flags.
+func (c *sendCmd) Help() string {
+	return `One line is printed for each answer: ack; nack, which is final, with its code; or unknown, with the reason. What may be tried again (SERVICE_UNAVAILABLE, INTERNAL_SERVER_ERROR, a draining or broken connection) is sent again with the same id, within --timeout. Refused credentials end the command at once.
+
+Examples, with the values that "penstock sim" printed:
+
+  export PENSTOCK_ENDPOINT=127.0.0.1:5235 PENSTOCK_CA_FILE=/tmp/sim/ca.pem
+  export PENSTOCK_SENDER_ID=123456789 PENSTOCK_KEY_FILE=/tmp/key
+  penstock send --to TOKEN --data k=v --notification title=Hello
+  penstock send --to TOKEN --count 1000 --rate 100 --json
+  penstock send --file messages.ndjson
+
+A line of --file is a message as CCS writes it, {"to":"TOKEN","data":{"k":"v"}}. A line without message_id gets one that is the same in each run, so that a server that remembers ids delivers a file sent twice only once.`
 }
 
 func (c *sendCmd) Run(e *env) error {
-	source, total, err := c.messages()
+	source, total, err := c.messages(e.given)
 	if err != nil {
 		return err
 	}
-	cred, err := c.credentials()
+	cred, err := c.credentials(e.given)
 	if err != nil {
 		return err
 	}
@@ -87,8 +105,11 @@ func (c *sendCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if c.Timeout <= 0 || c.Rate < 0 {
-		return usage("--timeout must be positive, --rate not negative")
+	if c.Timeout <= 0 {
+		return usage("--timeout is %v: give a positive duration such as 30s", c.Timeout)
+	}
+	if !(c.Rate == 0 || c.Rate >= 0.001 && c.Rate <= 1e6) { // so that not a number is refused too
+		return usage("--rate is %v: give 0.001 to 1000000 messages a second, or leave it out", c.Rate)
 	}
 	s := &sending{cmd: c, env: e, bar: newProgress(e.stderr, total, "sending")}
 	ctx, stop := context.WithCancel(e.ctx)
@@ -96,7 +117,7 @@ func (c *sendCmd) Run(e *env) error {
 	s.stop = stop
 	opt := &ccsclient.Options{TLS: tlsConfig, MaxWaiting: sendAhead, Events: &ccsclient.Events{
 		ReconnectFailed: s.noteFailure,
-		Authenticated:   func(ccsclient.Stream) { s.noteFailure(nil) },
+		Authenticated:   func(ccsclient.Stream) { s.noteSuccess() },
 	}}
 	if c.Trace {
 		opt.Trace = e.printTrace
@@ -138,6 +159,12 @@ func (c *sendCmd) Run(e *env) error {
 	return nil
 }
 
+func (s *sending) noteSuccess() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connected, s.failure = true, nil
+}
+
 // noteFailure hears of each attempt to connect. Refused credentials end the
 // command: nothing gets better by waiting.
 func (s *sending) noteFailure(err error) {
@@ -157,25 +184,23 @@ func (s *sending) noteFailure(err error) {
 func (s *sending) sendAll(ctx context.Context, source func() (*ccs.Downstream, error)) error {
 	var left sync.WaitGroup
 	defer left.Wait()
-	var tick <-chan time.Time
+	var gap time.Duration
 	if s.cmd.Rate > 0 {
-		t := time.NewTicker(time.Duration(float64(time.Second) / s.cmd.Rate))
-		defer t.Stop()
-		tick = t.C
+		gap = time.Duration(float64(time.Second) / s.cmd.Rate)
 	}
-	for first := true; ; first = false {
+	due := time.Now()
+	for {
 		m, err := source()
 		if m == nil || err != nil {
 			return err
 		}
-		if tick != nil && !first {
-			select {
-			case <-tick:
-			case <-ctx.Done():
-			}
+		waitUntil(ctx, due)
+		due = latest(due.Add(gap), time.Now().Add(-maxLate))
+		if s.env.ctx.Err() != nil {
+			return &exitError{exitFailed, errors.New("ended by a signal before every message was sent")}
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil // the credentials were refused, or nothing answers
 		}
 		one, cancel := context.WithTimeout(ctx, s.cmd.Timeout)
 		left.Add(1)
@@ -190,6 +215,31 @@ func (s *sending) sendAll(ctx context.Context, source func() (*ccs.Downstream, e
 		if err := s.pool.SendFunc(one, m, done); err != nil {
 			done(ccsclient.Answer{Message: m}, err)
 		}
+	}
+}
+
+// maxLate is how far sending may fall behind its rate and still make up for it:
+// timers are not exact, but a long wait must not end in a burst.
+const maxLate = 50 * time.Millisecond
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// waitUntil returns when it is due, or ctx ends.
+func waitUntil(ctx context.Context, due time.Time) {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -208,8 +258,11 @@ func (s *sending) answered(a ccsclient.Answer, err error) {
 		l.Answer, l.Error, l.ErrorDescription = "nack", nack.Code, nack.Text()
 		s.sum.Nacked++
 	default:
-		l.Answer, l.ErrorDescription = "unknown", s.why(err)
+		l.Answer, l.ErrorDescription = "unknown", s.why(a, err)
 		s.sum.Unknown++
+		if !s.connected && errors.Is(err, context.DeadlineExceeded) {
+			s.stop()
+		}
 	}
 	s.mu.Unlock()
 	words := fmt.Sprintf("%-7s %s to %s after %.1f ms", l.Answer, l.MessageID, l.To.Redacted(), l.Milliseconds)
@@ -223,20 +276,30 @@ func (s *sending) answered(a ccsclient.Answer, err error) {
 	if l.RegistrationID != "" {
 		words += ", use token " + string(l.RegistrationID) + " from now on"
 	}
-	s.bar.clear()
+	if isTerminal(s.env.stdout) {
+		s.bar.clear() // elsewhere the line and the bar do not meet
+	}
 	s.print(l, words)
 	s.bar.step()
 }
 
 // why says in a sentence why a message has no answer. Called with mu held.
-func (s *sending) why(err error) string {
+func (s *sending) why(a ccsclient.Answer, err error) string {
 	switch {
+	case errors.Is(err, ccsclient.ErrOutcomeUnknown) && s.env.ctx.Err() != nil:
+		return "written, but interrupted before the answer came; it may have been delivered"
 	case errors.Is(err, ccsclient.ErrOutcomeUnknown):
 		return "written, but the answer did not come in time; it may have been delivered"
+	case a.Attempts > 0 && errors.Is(err, context.DeadlineExceeded):
+		return "not delivered: nacked each time it was sent, and given up after " + s.cmd.Timeout.String()
+	case a.Attempts > 0:
+		return "not delivered: nacked each time it was sent, and then interrupted"
 	case s.refused != nil:
 		return "not sent: " + s.refused.Error()
 	case s.failure != nil:
 		return "not sent: " + s.failure.Error()
+	case !s.connected && s.env.ctx.Err() == nil:
+		return "not sent: no connection within " + s.cmd.Timeout.String()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "not sent: no connection and no room within " + s.cmd.Timeout.String()
 	case errors.Is(err, context.Canceled):
@@ -263,11 +326,12 @@ func round(x float64) float64 {
 
 // messages checks what is to be sent, all of it, before anything is. It returns
 // a source that ends with nil, and how many there are.
-func (c *sendCmd) messages() (func() (*ccs.Downstream, error), int, error) {
-	if c.File != "" {
-		if c.To != "" || c.Condition != "" || len(c.Data) > 0 || c.Count != nil {
-			return nil, 0, usage("--file excludes --to, --condition, --data and --count: its lines say it all")
-		}
+func (c *sendCmd) messages(given map[string]bool) (func() (*ccs.Downstream, error), int, error) {
+	fromFile, err := c.fromFile(given)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case fromFile:
 		return fileMessages(c.File)
 	}
 	m, err := c.message()
@@ -297,6 +361,33 @@ func (c *sendCmd) messages() (func() (*ccs.Downstream, error), int, error) {
 	}, n, nil
 }
 
+// fromFile reports whether the messages come from --file and not from the flags
+// that make one. Of the two, one may stand in the environment and the other on
+// the command line, which wins.
+func (c *sendCmd) fromFile(given map[string]bool) (bool, error) {
+	if c.File == "" {
+		return false, nil
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"to", c.To != ""}, {"condition", c.Condition != ""}, {"data", len(c.Data) > 0},
+		{"notification", len(c.Notification) > 0}, {"receipt", c.Receipt}, {"ttl", c.TTL != ""},
+		{"collapse-key", c.CollapseKey != ""}, {"priority", c.Priority != ""}, {"dry-run", c.DryRun},
+		{"message-id", c.MessageID != ""}, {"count", c.Count != nil},
+	} {
+		switch {
+		case !f.set, given["file"] && !given[f.name]:
+		case given["file"] == given[f.name]:
+			return false, usage("--file excludes --%s: the lines of the file say it all", f.name)
+		default:
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // message makes the message of the flags.
 func (c *sendCmd) message() (*ccs.Downstream, error) {
 	m := &ccs.Downstream{
@@ -320,6 +411,8 @@ func (c *sendCmd) message() (*ccs.Downstream, error) {
 	check := *m
 	if check.MessageID == "" {
 		check.MessageID = "checked"
+	} else if c.Count != nil {
+		check.MessageID += ccs.MessageID("-" + strconv.Itoa(*c.Count)) // the longest of them
 	}
 	if err := check.Validate(); err != nil {
 		return nil, usage("%v", err)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,8 @@ const (
 	maxFileLine   = 64 << 10 // bytes of one line
 	maxLineErrors = 10       // wrong lines that are told of
 )
+
+var errLongLine = fmt.Errorf("the line is longer than %d bytes", maxFileLine)
 
 // fileMessages checks every line of a file and returns a source of its
 // messages. Lines that are empty are passed over.
@@ -78,7 +81,7 @@ type lineReader struct {
 
 func newLines(r io.Reader, name string) *lineReader {
 	scan := bufio.NewScanner(r)
-	scan.Buffer(nil, maxFileLine)
+	scan.Buffer(nil, maxFileLine+len("\r\n"))
 	return &lineReader{scan: scan, name: name}
 }
 
@@ -86,8 +89,11 @@ func newLines(r io.Reader, name string) *lineReader {
 func (l *lineReader) next() (*ccs.Downstream, error) {
 	for l.scan.Scan() {
 		l.n++
-		line := bytes.TrimSpace(l.scan.Bytes())
-		if len(line) == 0 {
+		line := l.scan.Bytes()
+		if len(line) > maxFileLine {
+			return nil, fmt.Errorf("%s:%d: %w", l.name, l.n, errLongLine)
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
 		m, err := parseLine(line, l.n)
@@ -98,7 +104,10 @@ func (l *lineReader) next() (*ccs.Downstream, error) {
 	}
 	if err := l.scan.Err(); err != nil {
 		l.broken = true
-		return nil, fmt.Errorf("%s:%d: %w (a line may have %d bytes)", l.name, l.n+1, err, maxFileLine)
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = errLongLine
+		}
+		return nil, fmt.Errorf("%s:%d: %w", l.name, l.n+1, err)
 	}
 	return nil, nil
 }
@@ -109,6 +118,9 @@ func parseLine(line []byte, n int) (*ccs.Downstream, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(line, &fields); err != nil {
 		return nil, err
+	}
+	if fields == nil {
+		return nil, errors.New("null is no message")
 	}
 	if id := bytes.TrimSpace(fields["message_id"]); len(id) == 0 || string(id) == `""` || string(id) == "null" {
 		sum := sha256.Sum256(line)

@@ -24,7 +24,7 @@ const simDrainTime = 35 * time.Second
 // simCmd is `penstock sim`: a pretend FCM until a signal comes.
 type simCmd struct {
 	CCSListen     []string `name:"ccs-listen" default:"127.0.0.1:5235,127.0.0.1:5236" help:"Where app servers connect, over TLS. Can be given several times; port 0 is any free one."`
-	HTTPListen    string   `name:"http-listen" placeholder:"127.0.0.1:0" help:"Where HTTP v1 will be. This version accepts the flag and listens on nothing there."`
+	HTTPListen    string   `name:"http-listen" placeholder:"HOST:PORT" help:"Where HTTP v1 will be. This version accepts the flag and listens on nothing there."`
 	ControlListen string   `name:"control-listen" default:"127.0.0.1:0" help:"Where the control API is, plain HTTP that asks for no password: keep it on loopback."`
 	DataDir       string   `name:"data-dir" placeholder:"DIR" help:"Keeps CA, sender id, server key and tokens: the same directory gives the same ones again. Default: a temporary one, removed at the end."`
 	Quotas        string   `name:"quotas" enum:"off,google" default:"off" help:"Which sending limits are enforced: off, or google's."`
@@ -41,6 +41,15 @@ type simLine struct {
 	Tokens    []ccs.RegistrationToken `json:"tokens"`
 	Dead      []ccs.RegistrationToken `json:"dead_tokens"`
 	Foreign   []ccs.RegistrationToken `json:"foreign_tokens"`
+}
+
+// Help is what --help says between the summary and the flags.
+func (c *simCmd) Help() string {
+	return `The first line of stdout is one JSON object with all that an app server needs: ccs, ca_file, sender_id, server_key, tokens, dead_tokens, foreign_tokens; and control, the URL under which the simulator tells what it received, drains, cuts, and fails on request. SIGTERM or Ctrl-C drains the connections and ends it.
+
+  penstock sim --data-dir /tmp/sim > /tmp/sim.line
+
+The control API is told in docs/simulator.md.`
 }
 
 // Run serves until the context ends, then drains.
@@ -64,7 +73,7 @@ func (c *simCmd) Run(e *env) error {
 	if err != nil {
 		return fmt.Errorf("sim: %w", err)
 	}
-	defer sim.Close()
+	defer func() { _ = sim.Close() }() // after an error; else drain has done it
 	if err := sim.Start(); err != nil {
 		return listenError("--ccs-listen", err)
 	}
@@ -75,7 +84,7 @@ func (c *simCmd) Run(e *env) error {
 	control := sim.ControlServer()
 	failed := make(chan error, 1)
 	go func() { failed <- control.Serve(l) }()
-	defer control.Close()
+	defer func() { _ = control.Close() }() // nobody waits for its answers any more
 
 	line := simLine{
 		CCS: sim.Addr(), Control: "http://" + fcmsim.Dialable(l.Addr().String()), CAFile: sim.CAFile(),
@@ -145,12 +154,12 @@ A pretend FCM listens on %s.
 The line on stdout has all that an app server needs. Put its server_key and one
 of its tokens into the environment and send a message:
 
-  penstock send --endpoint %s --ca-file '%s' \
+  %s send --endpoint %s --ca-file '%s' \
     --sender-id %s --key "$SERVER_KEY" --to "$TOKEN" --data hello=world
 
 See what came:  curl %s/record
 Everything else: docs/simulator.md. Ctrl-C ends it.
-`, strings.Join(addrs, " and "), l.CCS, l.CAFile, l.SenderID, l.Control)
+`, strings.Join(addrs, " and "), program(), l.CCS, l.CAFile, l.SenderID, l.Control)
 }
 
 // listenError says which flag to change.

@@ -148,8 +148,8 @@ var items = []item{
 var reasons = map[string]string{
 	"S72": "planned: needs a Java runtime; until then the bytes that the program was recorded to send are played in tests of the items above",
 	"S73": "planned: as S72",
-	"S74": "the interop run (test/interop) runs the program itself",
+	"S74": "planned: until then the bytes that the program was recorded to send are played in tests of the items above",
 	"S75": "the interop run (test/interop) runs the program itself",
-	"S76": "the interop run (test/interop) runs the program itself",
+	"S76": "planned: as S74",
 	"S77": "the interop run (test/interop) runs the program itself",
 }

@@ -1,0 +1,342 @@
+package cli_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"penstock/ccs"
+	"penstock/fcmsim"
+	"penstock/internal/cli"
+)
+
+// beTheProgram, in the environment, makes the test's binary the program, for
+// tests that need a process of their own: signals and environments.
+const beTheProgram = "CLI_TEST_BE_PENSTOCK"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beTheProgram) != "" {
+		os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "PENSTOCK_") {
+			os.Unsetenv(name) // the developer's own settings are none of the tests'
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// A result is what a command left behind.
+type result struct {
+	code        int
+	out, errOut string
+}
+
+// A lockedBuffer is written by several goroutines, as a terminal is.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// run runs a command in this process.
+func run(args ...string) result {
+	var out, errOut lockedBuffer
+	code := cli.Main(args, &out, &errOut)
+	return result{code, out.String(), errOut.String()}
+}
+
+// runWith runs a command as a process, with more environment.
+func runWith(t *testing.T, env []string, args ...string) result {
+	t.Helper()
+	cmd := command(t, env, args...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	return result{exitCode(t, cmd.Run()), out.String(), errOut.String()}
+}
+
+func command(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Env = append(append(os.Environ(), beTheProgram+"=1"), env...)
+	return cmd
+}
+
+func exitCode(t *testing.T, err error) int {
+	t.Helper()
+	if err == nil {
+		return 0
+	}
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	return exit.ExitCode()
+}
+
+// A process is a command that goes on while the test looks at it.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	lines  *bufio.Reader
+	errOut lockedBuffer
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: command(t, nil, args...)}
+	p.cmd.Stderr = &p.errOut
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.lines = bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// line waits for the next line of stdout.
+func (p *process) line() string {
+	p.t.Helper()
+	line, err := p.lines.ReadString('\n')
+	if err != nil {
+		p.t.Fatalf("no line on stdout: %v; stderr: %s", err, p.errOut.String())
+	}
+	return line
+}
+
+// wait reads the rest of stdout and returns it with the exit code.
+func (p *process) wait() result {
+	p.t.Helper()
+	rest, err := io.ReadAll(p.lines)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	code := exitCode(p.t, p.cmd.Wait())
+	return result{code, string(rest), p.errOut.String()}
+}
+
+// A far is a simulator, and how to reach it.
+type far struct {
+	*fcmsim.Sim
+	ca string
+}
+
+func newSim(t *testing.T) *far {
+	t.Helper()
+	sim, err := fcmsim.Start(&fcmsim.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Close() })
+	return &far{sim, sim.CAFile()}
+}
+
+// login is the flags that log in to the simulator.
+func (f *far) login() []string {
+	return []string{"send", "--endpoint", f.Addr(), "--ca-file", f.ca, "--sender-id", string(f.SenderID()), "--key", f.ServerKey(), "--timeout", "10s"}
+}
+
+// send runs send against the simulator; more flags may replace those of login.
+func (f *far) send(more ...string) result { return run(append(f.login(), more...)...) }
+
+func (f *far) token() string { return string(f.Tokens()[0]) }
+
+// ids are the message ids in the simulator's record, in order.
+func (f *far) ids() []ccs.MessageID {
+	var ids []ccs.MessageID
+	for _, r := range f.Record() {
+		ids = append(ids, r.MessageID)
+	}
+	return ids
+}
+
+// want compares exit codes, and shows all that was said when they differ.
+func (r result) want(t *testing.T, code int) {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("exit code %d, want %d\nstdout: %s\nstderr: %s", r.code, code, r.out, r.errOut)
+	}
+}
+
+// wantErr looks for pieces of stderr.
+func (r result) wantErr(t *testing.T, pieces ...string) {
+	t.Helper()
+	for _, piece := range pieces {
+		if !strings.Contains(r.errOut, piece) {
+			t.Errorf("stderr lacks %q:\n%s", piece, r.errOut)
+		}
+	}
+}
+
+// An answerLine is a line of send --json; its keys are the contract's.
+type answerLine struct {
+	MessageID        ccs.MessageID         `json:"message_id"`
+	To               ccs.RegistrationToken `json:"to"`
+	Answer           string                `json:"answer"`
+	Error            ccs.Code              `json:"error"`
+	ErrorDescription string                `json:"error_description"`
+	RegistrationID   ccs.RegistrationToken `json:"registration_id"`
+	Attempts         int                   `json:"attempts"`
+	MS               float64               `json:"ms"`
+}
+
+type summaryLine struct {
+	Summary bool    `json:"summary"`
+	Sent    int     `json:"sent"`
+	Acked   int     `json:"acked"`
+	Nacked  int     `json:"nacked"`
+	Unknown int     `json:"unknown"`
+	Seconds float64 `json:"seconds"`
+}
+
+// read decodes one line into v and refuses fields that v lacks.
+func read(t *testing.T, line string, v any) {
+	t.Helper()
+	dec := json.NewDecoder(strings.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+}
+
+// readAnswers decodes the lines of send --json and the summary at their end.
+func readAnswers(t *testing.T, out string) ([]answerLine, summaryLine) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	var list []answerLine
+	for _, l := range lines[:len(lines)-1] {
+		var a answerLine
+		read(t, l, &a)
+		list = append(list, a)
+	}
+	var sum summaryLine
+	read(t, lines[len(lines)-1], &sum)
+	if !sum.Summary {
+		t.Fatalf("the last line is no summary: %s", lines[len(lines)-1])
+	}
+	return list, sum
+}
+
+// keys are the keys of a JSON object, in their order.
+func keys(t *testing.T, line string) string {
+	t.Helper()
+	dec := json.NewDecoder(strings.NewReader(line))
+	if _, err := dec.Token(); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	var list []string
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, key.(string))
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "messages.ndjson")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestHelpOfEveryCommandNamesItsEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"", "demo", "sim", "send", "version"} {
+		t.Run("help of "+command, func(t *testing.T) {
+			r := run(append(strings.Fields(command), "--help")...)
+			r.want(t, 0)
+			if !strings.Contains(r.out, "PENSTOCK_") || r.errOut != "" {
+				t.Errorf("stdout: %s\nstderr: %s", r.out, r.errOut)
+			}
+		})
+	}
+}
+
+func TestNoArgumentsPrintTheHelp(t *testing.T) {
+	t.Parallel()
+	r := run()
+	r.want(t, 0)
+	for _, command := range []string{"demo", "sim", "send", "version"} {
+		if !strings.Contains(r.out, "\n  "+command+" ") {
+			t.Errorf("the help does not name %s:\n%s", command, r.out)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	r := run("version", "--json")
+	r.want(t, 0)
+	var v struct {
+		Version, Revision, Go, Platform string
+	}
+	read(t, r.out, &v)
+	if v.Version != cli.Version || v.Go == "" || v.Platform == "" {
+		t.Errorf("got %s", r.out)
+	}
+	if r := run("version"); r.code != 0 || !strings.HasPrefix(r.out, "penstock "+cli.Version+" (") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestWrongUseExitsWithTwoAndNamesTheHelp(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		args []string
+		errs []string
+	}{
+		{"an unknown command", []string{"frobnicate"}, []string{"frobnicate", `"penstock --help"`}},
+		{"an unknown flag", []string{"sim", "--bogus"}, []string{"--bogus", `"penstock sim --help"`}},
+		{"no endpoint", []string{"send", "--to", "x"}, []string{"--endpoint", `"penstock send --help"`}},
+		{"quotas that nobody has", []string{"sim", "--quotas", "apple"}, []string{"--quotas", "google"}},
+		{"a demo that is too fast", []string{"demo", "--rate", "20001"}, []string{"--rate", "20000"}},
+		{"a demo at no rate at all", []string{"demo", "--rate", "NaN"}, []string{"--rate"}},
+		{"a demo that is too short", []string{"demo", "--duration", "1ms"}, []string{"--duration", "1s"}},
+		{"a demo of too many messages", []string{"demo", "--rate", "20000", "--duration", "1h"}, []string{"1000000"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := run(c.args...)
+			r.want(t, 2)
+			r.wantErr(t, c.errs...)
+			if r.out != "" {
+				t.Errorf("stdout: %s", r.out)
+			}
+		})
+	}
+}

@@ -1,0 +1,284 @@
+package cli_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"penstock/ccs"
+	"penstock/ccsclient"
+	"penstock/internal/localca"
+)
+
+// serverTLS is TLS as a server of the simulator's CA does it, for ports that
+// are no CCS.
+func (f *far) serverTLS(t *testing.T, name string) *tls.Config {
+	t.Helper()
+	ca, err := localca.Open(filepath.Dir(f.ca), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Server([]string{name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}}
+}
+
+// A simLine is the first line of sim; its keys are the contract's.
+type simLine struct {
+	CCS       string                  `json:"ccs"`
+	Control   string                  `json:"control"`
+	CAFile    string                  `json:"ca_file"`
+	SenderID  ccs.SenderID            `json:"sender_id"`
+	ServerKey string                  `json:"server_key"`
+	Tokens    []ccs.RegistrationToken `json:"tokens"`
+	Dead      []ccs.RegistrationToken `json:"dead_tokens"`
+	Foreign   []ccs.RegistrationToken `json:"foreign_tokens"`
+}
+
+func startSim(t *testing.T, more ...string) (*process, simLine) {
+	t.Helper()
+	p := start(t, append([]string{"sim", "--ccs-listen", "127.0.0.1:0", "--ccs-listen", "127.0.0.1:0"}, more...)...)
+	line := p.line()
+	if got := keys(t, line); got != "ccs control ca_file sender_id server_key tokens dead_tokens foreign_tokens" {
+		t.Errorf("the line's keys are %s", got)
+	}
+	var l simLine
+	read(t, line, &l)
+	return p, l
+}
+
+func (p *process) terminate() result {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.wait()
+}
+
+func TestSimPrintsWhatAnAppServerNeeds(t *testing.T) {
+	t.Parallel()
+	p, l := startSim(t, "--json")
+	if len(l.Tokens) == 0 || len(l.Dead) == 0 || len(l.Foreign) == 0 || l.SenderID == "" || l.ServerKey == "" {
+		t.Errorf("got %+v", l)
+	}
+	r := run("send", "--endpoint", l.CCS, "--ca-file", l.CAFile, "--sender-id", string(l.SenderID), "--key", l.ServerKey,
+		"--to", string(l.Tokens[0]), "--message-id", "m-1", "--timeout", "20s")
+	r.want(t, 0)
+	resp, err := http.Get(l.Control + "/record")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rec struct {
+		MessageID ccs.MessageID `json:"message_id"`
+		Answer    string        `json:"answer"`
+	}
+	if err := json.Unmarshal(body, &rec); err != nil || rec.MessageID != "m-1" || rec.Answer != "ack" {
+		t.Errorf("the record is %s (%v)", body, err)
+	}
+	r = p.terminate()
+	r.want(t, 0)
+	if r.out != "" || r.errOut != "" {
+		t.Errorf("with --json there is more than the line: stdout %q, stderr %q", r.out, r.errOut)
+	}
+	if _, err := os.Stat(l.CAFile); !os.IsNotExist(err) {
+		t.Errorf("the temporary directory is still there: %v", err)
+	}
+}
+
+func TestTheSameDataDirGivesTheSameValues(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	var lines [2]simLine
+	var cas [2]string
+	for i := range lines {
+		p, l := startSim(t, "--data-dir", dir, "--json")
+		ca, err := os.ReadFile(l.CAFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines[i], cas[i] = l, string(ca)
+		p.terminate().want(t, 0)
+	}
+	a, b := lines[0], lines[1]
+	if cas[0] != cas[1] || a.CAFile != b.CAFile || a.SenderID != b.SenderID || a.ServerKey != b.ServerKey ||
+		!slices.Equal(a.Tokens, b.Tokens) || !slices.Equal(a.Dead, b.Dead) || !slices.Equal(a.Foreign, b.Foreign) {
+		t.Errorf("first %+v\nthen  %+v", a, b)
+	}
+}
+
+func TestSimExplainsItselfWithoutShowingTheKeyAgain(t *testing.T) {
+	t.Parallel()
+	p, l := startSim(t, "--http-listen", "127.0.0.1:0")
+	r := p.terminate()
+	r.want(t, 0)
+	r.wantErr(t, "--endpoint "+l.CCS, l.CAFile, l.Control+"/record", "--http-listen has no effect")
+	if strings.Contains(r.errOut, l.ServerKey) || strings.Contains(r.errOut, string(l.Tokens[0])) {
+		t.Errorf("stderr shows the key or a token:\n%s", r.errOut)
+	}
+}
+
+func TestSimDrainsBeforeItEnds(t *testing.T) {
+	t.Parallel()
+	p, l := startSim(t, "--json")
+	pem, err := os.ReadFile(l.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	s, err := ccsclient.Dial(ctx, l.CCS, ccsclient.Credentials{SenderID: l.SenderID, Key: l.ServerKey},
+		&ccsclient.Options{TLS: &tls.Config{RootCAs: roots}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.Draining():
+	case <-ctx.Done():
+		t.Fatal("no draining was announced")
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the stream ended by %v", err)
+	}
+	p.wait().want(t, 0)
+}
+
+func TestASignalThatComesTwiceAtOnceIsOne(t *testing.T) {
+	t.Parallel()
+	p, l := startSim(t, "--json")
+	for range 2 { // as timeout(1) does
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+	}
+	r := p.wait()
+	r.want(t, 0)
+	if _, err := os.Stat(l.CAFile); !os.IsNotExist(err) || r.errOut != "" {
+		t.Errorf("it did not end in order: %v, stderr %s", err, r.errOut)
+	}
+}
+
+func TestCtrlCEndsSimAsAnInterruption(t *testing.T) {
+	t.Parallel()
+	p, _ := startSim(t, "--json")
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	p.wait().want(t, 130)
+}
+
+func TestSimSaysWhichPortIsInUse(t *testing.T) {
+	t.Parallel()
+	taken := listener(t, func(net.Conn) {})
+	for _, c := range []struct {
+		flag string
+		args []string
+	}{
+		{"--ccs-listen", []string{"--ccs-listen", taken}},
+		{"--control-listen", []string{"--ccs-listen", "127.0.0.1:0", "--control-listen", taken}},
+	} {
+		r := run(append([]string{"sim", "--json"}, c.args...)...)
+		r.want(t, 1)
+		r.wantErr(t, taken+" is in use by another program", c.flag, "127.0.0.1:0 for any free port")
+		if r.out != "" {
+			t.Errorf("stdout: %s", r.out)
+		}
+	}
+}
+
+// A report is the last line of demo --json: the contract's keys, then ours.
+type report struct {
+	Report        bool    `json:"report"`
+	Sent          int     `json:"sent"`
+	Acked         int     `json:"acked"`
+	Nacked        int     `json:"nacked"`
+	Receipts      int     `json:"receipts"`
+	Upstream      int     `json:"upstream"`
+	Drains        int     `json:"drains"`
+	Reconnects    int     `json:"reconnects"`
+	Lost          int     `json:"lost"`
+	Duplicated    int     `json:"duplicated"`
+	MaxStallMS    float64 `json:"max_stall_ms"`
+	OK            bool    `json:"ok"`
+	Unanswered    int     `json:"unanswered"`
+	DrainingNacks int     `json:"draining_nacks"`
+	ResentUnknown int     `json:"resent_unknown"`
+}
+
+var shortDemo = []string{"demo", "--once", "--json", "--duration", "3s"}
+
+func TestDemoReportsThatAllIsWell(t *testing.T) {
+	t.Parallel()
+	r := run(shortDemo...)
+	r.want(t, 0)
+	const want = "report sent acked nacked receipts upstream drains reconnects lost duplicated max_stall_ms ok unanswered draining_nacks resent_unknown"
+	if got := keys(t, r.out); got != want {
+		t.Errorf("keys are %s", got)
+	}
+	var rep report
+	read(t, r.out, &rep)
+	if !rep.Report || !rep.OK || rep.Sent != 600 || rep.Acked != 600 || rep.Drains == 0 || rep.Reconnects == 0 || rep.Receipts == 0 || rep.Upstream == 0 {
+		t.Errorf("got %+v", rep)
+	}
+	if strings.Count(r.out, "\n") != 1 {
+		t.Errorf("stdout has more than the report: %s", r.out)
+	}
+	r.wantErr(t, "announces draining", "without a word", "reset in the middle")
+}
+
+// runPlanted builds the program with a fault in it and runs the demo.
+func runPlanted(t *testing.T, tag string) report {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "penstock")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-tags", tag, "-o", bin, "penstock/cmd/penstock")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build -tags %s: %v\n%s", tag, err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), bin, shortDemo...).Output()
+	if code := exitCode(t, err); code != 1 {
+		t.Errorf("exit code %d, want 1: %s", code, out)
+	}
+	var rep report
+	read(t, string(out), &rep)
+	return rep
+}
+
+func TestDemoNoticesALoss(t *testing.T) {
+	t.Parallel()
+	if rep := runPlanted(t, "planted_drop"); rep.Lost != 1 || rep.Duplicated != 0 || rep.OK {
+		t.Errorf("got %+v", rep)
+	}
+}
+
+func TestDemoNoticesADoubleSend(t *testing.T) {
+	t.Parallel()
+	if rep := runPlanted(t, "planted_twice"); rep.Duplicated != 1 || rep.Lost != 0 || rep.OK {
+		t.Errorf("got %+v", rep)
+	}
+}
