@@ -80,7 +80,7 @@ func (s *source) stringMap(v value) map[string]string {
 
 // compact drops the white space between the tokens of a scanned value.
 func compact(text string) string {
-	if strings.IndexAny(text, " \t\r\n") < 0 {
+	if !strings.ContainsAny(text, " \t\r\n") {
 		return text
 	}
 	b := make([]byte, 0, len(text))

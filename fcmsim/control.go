@@ -121,7 +121,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	w.Write(append(text, '\n'))
+	_, _ = w.Write(append(text, '\n')) // who asked may be gone
 }
 
 // A statusError is an error with the HTTP status that means it.
@@ -154,8 +154,8 @@ func (s *Sim) getRecord(w http.ResponseWriter, _ *http.Request) (any, error) {
 	w.Header().Set("X-Penstock-Dropped", strconv.Itoa(s.RecordDropped()))
 	rc := http.NewResponseController(w)
 	enc := json.NewEncoder(w)
-	s.readRecord(func(part []Reception) error {
-		rc.SetWriteDeadline(time.Now().Add(recordWriteTime))
+	_ = s.readRecord(func(part []Reception) error {
+		_ = rc.SetWriteDeadline(time.Now().Add(recordWriteTime))
 		for i := range part {
 			if err := enc.Encode(&part[i]); err != nil {
 				return err // the reader has gone

@@ -346,7 +346,8 @@ func (s *Sim) announce(list []delivered) {
 		if d.m == nil || !d.m.DeliveryReceiptRequested || d.delivery.Topic != "" {
 			continue
 		}
-		s.srv.Offer(d.device.sender, &ccs.Receipt{
+		// A receipt that finds no room is lost, as it was with Google.
+		_ = s.srv.Offer(d.device.sender, &ccs.Receipt{
 			MessageID:         ccs.ReceiptIDs + d.m.MessageID,
 			Category:          d.device.category,
 			Status:            ccs.StatusSentToDevice,

@@ -333,7 +333,7 @@ func (s *Sim) Close() error {
 	s.life.Lock()
 	s.over = true
 	s.life.Unlock()
-	s.srv.Close()
+	_ = s.srv.Close() // always nil
 	return s.finish()
 }
 

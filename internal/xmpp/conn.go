@@ -74,7 +74,7 @@ func (c *Conn) Reader() *Reader { return c.rd }
 
 // Send writes b at once. Only for logging in, before Run.
 func (c *Conn) Send(b []byte) error {
-	_, err := c.Conn.Write(b)
+	_, err := c.Write(b)
 	return err
 }
 
@@ -88,8 +88,10 @@ func (c *Conn) Flush() { c.w.Flush() }
 // Pending is how many bytes wait to leave.
 func (c *Conn) Pending() int { return c.w.Pending() }
 
-// LastIn and LastOut are when bytes last came and left.
-func (c *Conn) LastIn() time.Time  { return time.Unix(0, c.lastIn.Load()) }
+// LastIn is when bytes last came.
+func (c *Conn) LastIn() time.Time { return time.Unix(0, c.lastIn.Load()) }
+
+// LastOut is when bytes last left.
 func (c *Conn) LastOut() time.Time { return time.Unix(0, c.lastOut.Load()) }
 
 // Done is closed when the stream's end has begun; Cause tells why.
@@ -158,7 +160,7 @@ func (c *Conn) Run(handle func(Element) error) error {
 		}
 	}()
 	c.end(c.read(handle)) // whoever was first has named the cause
-	<-woken // or its deadline would hit the reading that is to come
+	<-woken               // or its deadline would hit the reading that is to come
 	cause := c.Cause()
 	softly := c.sayGoodbye(cause)
 
@@ -168,7 +170,7 @@ func (c *Conn) Run(handle func(Element) error) error {
 	case <-written:
 	case <-limit.C:
 		c.w.Abort(os.ErrDeadlineExceeded)
-		c.Conn.Close()
+		c.Close()
 		<-written
 	}
 	if c.Ended != nil {
@@ -177,7 +179,7 @@ func (c *Conn) Run(handle func(Element) error) error {
 	if softly {
 		CloseSoftly(c.Conn)
 	} else {
-		c.Conn.Close()
+		c.Close()
 	}
 	return cause
 }
@@ -220,7 +222,11 @@ func (c *Conn) sayGoodbye(cause error) bool {
 	case theirs, errors.Is(cause, ErrGoodbye), errors.Is(cause, ErrClosed):
 		return c.w.Append(end) == nil
 	case ok:
-		return c.w.Append(func(dst []byte) []byte { return end(AppendStreamError(dst, ours)) }) == nil
+		e := *ours
+		if e.Condition == ccs.ConditionInvalidXML {
+			e.Text = "" // as Google was recorded; the cause keeps it
+		}
+		return c.w.Append(func(dst []byte) []byte { return end(AppendStreamError(dst, &e)) }) == nil
 	case errors.Is(cause, ErrCut):
 		c.w.Abort(ErrCut)
 		reset(c.Conn)
@@ -257,7 +263,7 @@ func CloseSoftly(conn net.Conn) {
 		}
 	}
 	if conn.SetReadDeadline(time.Now().Add(GoodbyeTime)) == nil {
-		io.Copy(io.Discard, io.LimitReader(conn, 1<<20))
+		_, _ = io.Copy(io.Discard, io.LimitReader(conn, 1<<20))
 	}
 }
 
@@ -268,7 +274,7 @@ func reset(conn net.Conn) {
 	}
 	switch c := conn.(type) {
 	case interface{ SetLinger(int) error }:
-		c.SetLinger(0)
+		_ = c.SetLinger(0)
 	case interface{ Reset() }:
 		c.Reset()
 	}
