@@ -47,7 +47,7 @@ func (srv *Server) handshake(ctx context.Context, conn net.Conn) (net.Conn, erro
 	err := t.HandshakeContext(ctx)
 	if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && bad.Conn != nil {
 		conn.SetWriteDeadline(time.Now().Add(time.Second))
-		conn.Write([]byte{0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a}) // alert, fatal, unexpected_message
+		_, _ = conn.Write([]byte{0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a}) // alert, fatal, unexpected_message
 		xmpp.CloseSoftly(conn)
 		if looksLikeHTTP(bad.RecordHeader[:]) {
 			return nil, errors.New("an HTTP request came to the CCS port")
@@ -71,10 +71,15 @@ func looksLikeHTTP(start []byte) bool {
 	return false
 }
 
-// login leads a connection from its first byte to the bound stream. On an
-// error the connection is closed.
+// login leads a connection from its first byte to the bound stream, as long as
+// ctx lasts. On an error the connection is closed.
 func (srv *Server) login(ctx context.Context, conn net.Conn) (*session, error) {
-	conn.SetDeadline(time.Now().Add(srv.opt.LoginTimeout))
+	deadline, _ := ctx.Deadline()
+	conn.SetDeadline(deadline)
+	if err := ctx.Err(); err != nil { // its end may have set a deadline before us
+		conn.Close()
+		return nil, fmt.Errorf("login: %w", err)
+	}
 	l := &login{srv: srv, conn: xmpp.NewConn(conn,
 		xmpp.ReaderOptions{Limits: xmpp.LimitsBeforeLogin}, xmpp.WriterOptions{Timeout: srv.opt.WriteTimeout})}
 	s, err := l.run(ctx)
@@ -85,7 +90,7 @@ func (srv *Server) login(ctx context.Context, conn net.Conn) (*session, error) {
 	if e, ok := errors.AsType[*ccs.StreamError](err); ok {
 		l.fail(e)
 	} else if errors.Is(err, xmpp.ErrClosed) {
-		l.conn.Send([]byte(xmpp.StreamEnd))
+		_ = l.conn.Send([]byte(xmpp.StreamEnd)) // last words: nobody waits for them
 		xmpp.CloseSoftly(conn)
 	} else if !errors.Is(err, errRefused) {
 		conn.Close()
@@ -159,7 +164,7 @@ func (l *login) fail(e *ccs.StreamError) {
 		b = l.header(b, "")
 	}
 	l.conn.SetWriteDeadline(time.Now().Add(xmpp.GoodbyeTime))
-	l.conn.Send(append(xmpp.AppendStreamError(b, e), xmpp.StreamEnd...))
+	_ = l.conn.Send(append(xmpp.AppendStreamError(b, e), xmpp.StreamEnd...))
 	xmpp.CloseSoftly(l.conn.Conn)
 }
 
@@ -226,7 +231,7 @@ func (l *login) refuse(ctx context.Context, condition string, sender ccs.SenderI
 	l.conn.SetDeadline(time.Now().Add(xmpp.GoodbyeTime + afterFailure))
 	if l.conn.Send(xmpp.AppendFailure(nil, condition)) == nil {
 		pause(ctx, afterFailure)
-		l.conn.Send([]byte(xmpp.StreamEnd))
+		_ = l.conn.Send([]byte(xmpp.StreamEnd)) // last words: nobody waits for them
 	}
 	xmpp.CloseSoftly(l.conn.Conn)
 	return errRefused
@@ -260,10 +265,10 @@ func (l *login) bind(el xmpp.Element) (*session, error) {
 	s := &session{
 		Conn: l.conn, srv: l.srv, id: l.id, sender: l.sender, domain: l.domain, resource: wish,
 		bound: time.Now(), box: l.srv.mailbox(l.sender), room: make(chan struct{}, 1),
-		unacked: make(map[upKey]*item),
+		unacked: make(map[upKey]*item), late: make(map[*pending]struct{}),
 	}
 	if !s.box.join(s) {
-		l.conn.Send(append(xmpp.AppendIQError(nil, "", "", id, "resource-constraint"), xmpp.StreamEnd...))
+		_ = l.conn.Send(append(xmpp.AppendIQError(nil, "", "", id, "resource-constraint"), xmpp.StreamEnd...))
 		xmpp.CloseSoftly(l.conn.Conn)
 		return nil, errTooManyStreams
 	}

@@ -16,6 +16,7 @@ import (
 type dedupe struct {
 	window time.Duration
 	max    int
+	start  time.Time // what times are counted from: a duration takes less room
 
 	mu      sync.Mutex // guards what follows, and the waiters of every Request
 	entries map[dedupeKey]dedupeEntry
@@ -31,8 +32,13 @@ type dedupeKey struct {
 
 type dedupeEntry struct {
 	content [16]byte
-	request *Request // the first copy while it is in work; nil: acked
-	ack     *ccs.Ack // what the ack said beyond the plain one, or nil
+	request *Request      // the first copy while it is in work; nil: acked
+	ack     *ccs.Ack      // what the ack said beyond the plain one, or nil
+	until   time.Duration // when an acked id is over
+}
+
+func newDedupe(window time.Duration, most int) *dedupe {
+	return &dedupe{window: window, max: most, start: time.Now(), entries: make(map[dedupeKey]dedupeEntry)}
 }
 
 // A joining is what dedupe found about a message that has just come.
@@ -43,23 +49,31 @@ const (
 	joinedWaiting                 // the same message is in work: its answer will come
 	joinedAcked                   // it was acked: the same ack again
 	joinedConflict                // the id belongs to another message
+	refusedFirst                  // nobody knows this id, and nothing new is to begin
+	refusedWaiting                // the same message is in work, and nobody is to wait for it
 )
 
 // join finds out about p's message. For joinedWaiting p now waits with the
-// first copy; for joinedAcked the ack's extras are returned.
-func (d *dedupe) join(sender ccs.SenderID, p *pending) (joining, *ccs.Ack, *Request) {
+// first copy; for joinedAcked the ack's extras are returned. With full set
+// p neither begins nor waits.
+func (d *dedupe) join(sender ccs.SenderID, p *pending, full bool) (joining, *ccs.Ack, *Request) {
 	sum := p.m.ContentHash()
 	content := [16]byte(sum[:16])
 	key := dedupeKey{sender, p.m.MessageID}
-	now := time.Now()
+	now := time.Since(d.start)
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.forget(now)
 	e, known := d.entries[key]
+	if known && e.request == nil && now >= e.until {
+		known = false // over, though forget has not come to it yet
+	}
 	switch {
+	case !known && full:
+		return refusedFirst, nil, nil
 	case !known:
-		r := &Request{Sender: sender, Stream: p.s.id, Message: p.m, table: d, content: content}
+		r := &Request{Sender: sender, Stream: p.s.id, Message: p.m, table: d, events: p.s.srv.opt.Events, content: content}
 		r.waiters = append(r.firstWaiter[:0], p)
 		// The message's own id may be a part of a larger string, which would
 		// stay in memory as long as the id does.
@@ -68,6 +82,8 @@ func (d *dedupe) join(sender ccs.SenderID, p *pending) (joining, *ccs.Ack, *Requ
 		return joinedFirst, nil, r
 	case e.content != content:
 		return joinedConflict, nil, nil
+	case e.request != nil && full:
+		return refusedWaiting, nil, nil
 	case e.request != nil:
 		e.request.waiters = append(e.request.waiters, p)
 		return joinedWaiting, nil, nil
@@ -76,30 +92,30 @@ func (d *dedupe) join(sender ccs.SenderID, p *pending) (joining, *ccs.Ack, *Requ
 	}
 }
 
-// settle ends r's work and returns who waits for the answer; nil if r was
+// settle ends r's work and returns who waits for the answer; false if r was
 // settled before.
-func (d *dedupe) settle(r *Request, acked bool, extra *ccs.Ack) []*pending {
+func (d *dedupe) settle(r *Request, acked bool, extra *ccs.Ack) (waiters []*pending, first bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if r.settled {
-		return nil
+		return nil, false
 	}
 	r.settled = true
-	waiters := r.waiters
-	r.waiters = nil
+	waiters, r.waiters = r.waiters, nil
 	key := dedupeKey{r.Sender, r.Message.MessageID}
 	if !acked {
 		delete(d.entries, key)
-		return waiters
+		return waiters, true
 	}
 	key.id = ccs.MessageID(strings.Clone(string(key.id)))
-	d.entries[key] = dedupeEntry{content: r.content, ack: extra}
+	until := time.Since(d.start) + d.window
+	d.entries[key] = dedupeEntry{content: r.content, ack: extra, until: until}
 	if d.settled.len() >= d.max {
-		delete(d.entries, d.settled.pop().key)
+		d.drop(d.settled.pop())
 		d.dropped++
 	}
-	d.settled.push(settledID{key: key, until: time.Now().Add(d.window)})
-	return waiters
+	d.settled.push(settledID{key: key, until: until})
+	return waiters, true
 }
 
 // leave takes p off the list of those who wait for r, so that a stream that
@@ -121,18 +137,26 @@ func (d *dedupe) leave(sender ccs.SenderID, p *pending) {
 
 // forget drops what is over. Called with mu held; a few at a time, so that no
 // caller pays for a great many.
-func (d *dedupe) forget(now time.Time) {
+func (d *dedupe) forget(now time.Duration) {
 	for range 4 {
-		if d.settled.len() == 0 || now.Before(d.settled.first().until) {
+		if d.settled.len() == 0 || now < d.settled.first().until {
 			return
 		}
-		delete(d.entries, d.settled.pop().key)
+		d.drop(d.settled.pop())
+	}
+}
+
+// drop takes out what was settled then. An id that was over may have come
+// anew since: that entry stays. Called with mu held.
+func (d *dedupe) drop(s settledID) {
+	if e := d.entries[s.key]; e.request == nil && e.until == s.until {
+		delete(d.entries, s.key)
 	}
 }
 
 type settledID struct {
 	key   dedupeKey
-	until time.Time
+	until time.Duration
 }
 
 // A settledRing is a queue of acked ids in the order of their end.

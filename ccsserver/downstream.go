@@ -3,10 +3,12 @@ package ccsserver
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"penstock/ccs"
+	"penstock/internal/xmpp"
 )
 
 // A Handler gives the verdict on downstream messages.
@@ -15,7 +17,10 @@ type Handler interface {
 	// that reads the stream, so it must not block: whatever takes time it
 	// hands to others, who call [Request.Answer] later. Each request is
 	// answered once; while it is not, the message's id is in work, and it
-	// holds a slot of its stream's window for [Options.AnswerTimeout].
+	// holds a slot of its stream's window for [Options.AnswerTimeout]. A stream
+	// with a whole window of messages that took longer, and still have no
+	// verdict, has new ones refused by SERVICE_UNAVAILABLE. A panic ends the
+	// stream, and answers INTERNAL_SERVER_ERROR.
 	Downstream(r *Request)
 }
 
@@ -28,11 +33,19 @@ func (f HandlerFunc) Downstream(r *Request) { f(r) }
 // Blocking makes a Handler of a function that returns its verdict: nil is an
 // ack, a [*ccs.NackError] that nack, anything else INTERNAL_SERVER_ERROR. Each
 // message gets a goroutine, so that there are at most as many as messages
-// unanswered. ctx ends with the server, not with the stream: what was accepted
-// outlives the stream that brought it.
+// unanswered; a panic in it is an error like any other. ctx ends with the
+// server, not with the stream: what was accepted outlives the stream that
+// brought it.
 func Blocking(ctx context.Context, f func(ctx context.Context, sender ccs.SenderID, m *ccs.Downstream) error) Handler {
 	return HandlerFunc(func(r *Request) {
-		go func() { r.Answer(nil, f(ctx, r.Sender, r.Message)) }()
+		go func() {
+			defer func() {
+				if v := recover(); v != nil {
+					r.Answer(nil, &xmpp.PanicError{Value: v, Stack: debug.Stack()})
+				}
+			}()
+			r.Answer(nil, f(ctx, r.Sender, r.Message))
+		}()
 	})
 }
 
@@ -44,6 +57,7 @@ type Request struct {
 	Message *ccs.Downstream
 
 	table   *dedupe
+	events  *Events
 	content [16]byte
 	inline  atomic.Bool // the handler has not returned yet: the reader will flush
 
@@ -56,16 +70,23 @@ type Request struct {
 // Answer settles the message. With a nil err it is an ack; ack may add a
 // canonical token or the counts of a device group, and is nil for a plain one.
 // A [*ccs.NackError] is that nack. Any other error is ours to mend: the app
-// server learns only that it failed. Only the first call counts. Any goroutine
-// may call.
+// server learns only that it failed, and [Events.Failed] the rest. Only the
+// first call counts. Any goroutine may call.
 func (r *Request) Answer(ack *ccs.Ack, err error) {
-	waiters := r.table.settle(r, err == nil, ack)
-	if len(waiters) == 0 {
+	waiters, first := r.table.settle(r, err == nil, ack)
+	if !first {
 		return
 	}
-	flush := !r.inline.Load()
+	if _, ok := errors.AsType[*ccs.NackError](err); err != nil && !ok {
+		r.events.failed(r, err)
+	}
 	for _, p := range waiters {
-		p.s.answer(p, verdict(p.m, ack, err), flush || p.s.id != r.Stream)
+		p.s.answer(p, verdict(p.m, ack, err))
+		// Only now is it safe to ask: as long as the handler has not returned,
+		// the reader's flush is still to come, and takes the answer along.
+		if !r.inline.Load() || p.s.id != r.Stream {
+			p.s.Flush()
+		}
 	}
 }
 
@@ -93,6 +114,7 @@ func nackOf(m *ccs.Downstream, e *ccs.NackError) *ccs.Nack {
 var (
 	nackReused   = &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "message_id reused with another content"}
 	nackDraining = &ccs.NackError{Code: ccs.CodeConnectionDraining}
+	nackBusy     = &ccs.NackError{Code: ccs.CodeServiceUnavailable}
 	nackTimeout  = &ccs.NackError{Code: ccs.CodeServiceUnavailable, Description: "outcome unknown; the same message_id sent again gets the late outcome"}
 )
 
@@ -101,7 +123,7 @@ type pending struct {
 	s    *session
 	m    *ccs.Downstream
 	due  time.Time
-	done bool // guarded by s.mu
+	done bool // answered, or the stream is gone; guarded by s.mu
 
 	prev, next *pending // the stream's list, oldest first; guarded by s.mu
 }
@@ -136,35 +158,59 @@ func (s *session) downstream(m *ccs.Downstream) error {
 	s.waiting = false
 	p.due = time.Now().Add(s.srv.opt.AnswerTimeout)
 	s.link(p)
+	full := len(s.late) >= s.srv.opt.Window
 	s.mu.Unlock()
 
-	switch joined, extra, r := s.srv.ids.join(s.sender, p); joined {
+	switch joined, extra, r := s.srv.ids.join(s.sender, p, full); joined {
 	case joinedFirst:
-		r.inline.Store(true)
-		s.srv.handler.Downstream(r)
-		r.inline.Store(false)
+		s.hand(r)
 	case joinedWaiting:
 	case joinedAcked:
-		s.answer(p, verdict(m, extra, nil), false)
+		s.answer(p, verdict(m, extra, nil))
 	case joinedConflict:
-		s.answer(p, nackOf(m, nackReused), false)
+		s.answer(p, nackOf(m, nackReused))
+	case refusedFirst:
+		s.answer(p, nackOf(m, nackBusy))
+	case refusedWaiting:
+		s.answer(p, nackOf(m, nackTimeout))
 	}
 	return nil
 }
 
+// hand gives a request to the handler. One that panics has answered, too: the
+// id would be in work for ever, and the app server bring the message again as
+// often as it reconnects.
+func (s *session) hand(r *Request) {
+	r.inline.Store(true)
+	returned := false
+	defer func() {
+		r.inline.Store(false)
+		if !returned {
+			r.Answer(nil, errPanicked)
+		}
+	}()
+	s.srv.handler.Downstream(r)
+	returned = true
+}
+
+var errPanicked = errors.New("the handler panicked")
+
 // answer writes the answer to p, unless it has one or the stream is gone.
-func (s *session) answer(p *pending, answer ccs.FromServer, flush bool) {
+func (s *session) answer(p *pending, answer ccs.FromServer) {
 	s.mu.Lock()
 	if p.done {
+		delete(s.late, p)
 		s.mu.Unlock()
 		return
 	}
 	s.unlink(p)
 	s.mu.Unlock()
 	s.write(answer, p.m)
-	if flush {
-		s.Flush()
-	}
+	s.freed()
+}
+
+// freed lets everybody know that less is unanswered.
+func (s *session) freed() {
 	select {
 	case s.room <- struct{}{}:
 	default:
@@ -229,22 +275,30 @@ func (s *session) armTimeout(p *pending) {
 
 // answerOverdue tells the app server of messages whose handler takes too long:
 // a full window would otherwise keep the stream from reading pings for ever.
+// They are late until their verdict comes. While a whole window is late, new
+// messages are refused at once, or each window of them would take as long
+// again, and what is in work would grow without a bound.
 func (s *session) answerOverdue() {
 	now := time.Now()
 	var late []*pending
 	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return
+	}
 	s.timeoutArmed = false
-	for p := s.oldest; p != nil && !p.due.After(now); p = p.next {
+	for p := s.oldest; p != nil && !p.due.After(now); p = s.oldest {
+		s.unlink(p)
+		s.late[p] = struct{}{}
 		late = append(late, p)
 	}
-	s.mu.Unlock()
-	for _, p := range late {
-		s.srv.ids.leave(s.sender, p)
-		s.answer(p, nackOf(p.m, nackTimeout), true)
-	}
-	s.mu.Lock()
 	if s.oldest != nil {
 		s.armTimeout(s.oldest)
 	}
 	s.mu.Unlock()
+	for _, p := range late {
+		s.write(nackOf(p.m, nackTimeout), p.m)
+	}
+	s.Flush()
+	s.freed()
 }

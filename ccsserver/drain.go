@@ -89,11 +89,14 @@ func (s *session) after(d time.Duration, f func()) {
 }
 
 func (s *session) drain(opt DrainOptions) {
-	if !s.draining.CompareAndSwap(false, true) {
+	s.box.mu.Lock() // no upstream message is on its way to s behind this
+	first := s.draining.CompareAndSwap(false, true)
+	s.box.mu.Unlock()
+	if !first {
 		return
 	}
 	if opt.Announce == ByControl {
-		s.Append(func(dst []byte) []byte {
+		s.reply(func(dst []byte) []byte {
 			return appendAnswer(dst, &ccs.Control{Type: ccs.ControlDraining})
 		})
 		s.Flush()

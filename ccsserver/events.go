@@ -48,6 +48,10 @@ type Events struct {
 	Received func(stream string, sender ccs.SenderID, m *ccs.Downstream)
 	// Answered: an answer was written; m is nil if what came was no message.
 	Answered func(stream string, sender ccs.SenderID, m *ccs.Downstream, answer ccs.FromServer)
+	// Failed: the handler's verdict was an error that is none of the app
+	// server's business. The app server read INTERNAL_SERVER_ERROR, if it was
+	// still there.
+	Failed func(sender ccs.SenderID, m *ccs.Downstream, err error)
 	// Offered: an upstream message or a receipt was written to a stream, the
 	// n-th time. Settled: it was acked.
 	Offered func(stream string, m ccs.FromServer, n int)
@@ -68,6 +72,12 @@ func (e *Events) refused(a net.Addr, why error) {
 func (e *Events) answered(s *session, m *ccs.Downstream, answer ccs.FromServer) {
 	if e.Answered != nil {
 		e.Answered(s.id, s.sender, m, answer)
+	}
+}
+
+func (e *Events) failed(r *Request, err error) {
+	if e.Failed != nil {
+		e.Failed(r.Sender, r.Message, err)
 	}
 }
 

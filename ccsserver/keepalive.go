@@ -1,7 +1,9 @@
 package ccsserver
 
 import (
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"penstock/ccs"
@@ -19,8 +21,17 @@ func (s *session) startTimers() {
 	s.quietTimer = time.AfterFunc(s.srv.opt.QuietAfter, s.quiet)
 }
 
-// stopTimers ends every timer of the stream; none is armed afterwards.
+// stopTimers ends every timer of the stream; none is armed afterwards. Nobody
+// waits for answers any more.
 func (s *session) stopTimers() {
+	for _, p := range s.stop() {
+		s.srv.ids.leave(s.sender, p)
+	}
+}
+
+// stop is the part of stopTimers that needs the lock. It returns what has no
+// verdict yet.
+func (s *session) stop() []*pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
@@ -32,9 +43,12 @@ func (s *session) stopTimers() {
 		t.Stop()
 	}
 	s.timers = nil
+	open := slices.Collect(maps.Keys(s.late))
 	for p := s.oldest; p != nil; p = p.next {
 		p.done = true
+		open = append(open, p)
 	}
+	return open
 }
 
 // quiet looks whether the stream has been silent for too long: it writes a
@@ -46,7 +60,7 @@ func (s *session) quiet() {
 	in, out := s.LastIn(), s.LastOut()
 
 	if now.Sub(out) >= opt.QuietAfter {
-		s.Append(func(dst []byte) []byte { return append(dst, xmpp.KeepAlive...) })
+		s.reply(func(dst []byte) []byte { return append(dst, xmpp.KeepAlive...) })
 		out = now
 	}
 	s.mu.Lock()
@@ -81,7 +95,7 @@ func (s *session) quiet() {
 	}
 	s.mu.Unlock()
 	if ping {
-		s.Append(func(dst []byte) []byte { return xmpp.AppendPing(dst, ccs.DefaultHost, s.jid(), "ping") })
+		s.reply(func(dst []byte) []byte { return xmpp.AppendPing(dst, ccs.DefaultHost, s.jid(), "ping") })
 	}
 	s.Flush()
 }

@@ -120,6 +120,9 @@ func (o *Options) withDefaults() (Options, error) {
 	count("Connections.Burst", &c.Connections.Burst, 1_000)
 	count("Connections.Unauthenticated", &c.Connections.Unauthenticated, 10_000)
 	count("Connections.PerSender", &c.Connections.PerSender, 1_000)
+	if c.Connections.Rate < 0 && bad == nil {
+		bad = errors.New("ccsserver: Options.Connections.Rate is negative")
+	}
 	if c.Connections.Rate == 0 {
 		c.Connections.Rate = 200
 	}
@@ -130,7 +133,10 @@ func (o *Options) withDefaults() (Options, error) {
 	span("QuietAfter", &c.QuietAfter, time.Minute)
 	span("PingTimeout", &c.PingTimeout, 30*time.Second)
 	span("DedupeWindow", &c.DedupeWindow, 10*time.Minute)
-	c.Drain = c.Drain.or(DrainTimes{CloseAfter: time.Second, LastCall: 15 * time.Second, Limit: 30 * time.Second})
+	span("Drain.CloseAfter", &c.Drain.CloseAfter, time.Second)
+	span("Drain.LastCall", &c.Drain.LastCall, 15*time.Second)
+	span("Drain.Limit", &c.Drain.Limit, 30*time.Second)
+	c.Drain = c.Drain.or(c.Drain)
 	if c.Events == nil {
 		c.Events = &Events{}
 	}

@@ -46,7 +46,7 @@ func New(h Handler, acc Accounts, opt *Options) (*Server, error) {
 	}
 	srv := &Server{
 		opt: o, handler: h, accounts: acc,
-		ids:       &dedupe{window: o.DedupeWindow, max: o.DedupeMax, entries: make(map[dedupeKey]dedupeEntry)},
+		ids:       newDedupe(o.DedupeWindow, o.DedupeMax),
 		gate:      &gate{limits: o.Connections, byAddr: make(map[netip.Addr]*address)},
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
@@ -142,25 +142,21 @@ func (srv *Server) serveConn(conn net.Conn) {
 	if f := srv.opt.Events.Bound; f != nil {
 		f(s.info())
 	}
-	err = s.serve()
-	srv.mu.Lock()
-	delete(srv.sessions, s)
-	srv.mu.Unlock()
-	if f := srv.opt.Events.Closed; f != nil {
-		f(s.info(), err)
-	}
+	s.serve()
 }
 
 // admit does TLS and login. It ends early when the server closes.
 func (srv *Server) admit(conn net.Conn) (*session, error) {
+	ctx, cancel := context.WithTimeout(srv.logins, srv.opt.LoginTimeout)
+	defer cancel()
 	stop := context.AfterFunc(srv.logins, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	watchByKernel(conn, srv.opt.WriteTimeout)
-	secured, err := srv.handshake(srv.logins, conn)
+	secured, err := srv.handshake(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	return srv.login(srv.logins, secured)
+	return srv.login(ctx, secured)
 }
 
 // register makes s known, unless the server is shut.
@@ -172,6 +168,12 @@ func (srv *Server) register(s *session) bool {
 	}
 	srv.sessions[s] = struct{}{}
 	return true
+}
+
+func (srv *Server) forget(s *session) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.sessions, s)
 }
 
 // mailbox returns what is kept for a sender id.
@@ -219,7 +221,7 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	srv.Close()
+	_ = srv.Close()
 	<-done
 	return err
 }

@@ -33,6 +33,7 @@ type session struct {
 	oldest       *pending
 	newest       *pending
 	inFlight     int
+	late         map[*pending]struct{} // nacked for the time they took, and still without verdict
 	timeout      *time.Timer
 	timeoutArmed bool
 	waiting      bool          // the reader waits for room: silence is our own doing
@@ -49,6 +50,7 @@ type session struct {
 	ready    bool
 	unacked  map[upKey]*item
 	receipts []*item
+	again    *time.Timer // of lookAgain
 }
 
 // errPeerDead ends a stream whose peer lets a ping go by.
@@ -74,22 +76,25 @@ func (s *session) info() Stream {
 	return st
 }
 
-// serve handles stanzas until the stream ends, and returns the cause: nil for
-// an orderly end.
-func (s *session) serve() error {
-	s.Received = func() {
-		if s.held.CompareAndSwap(true, false) {
-			s.box.pump()
+// serve handles stanzas until the stream ends and its connection is closed.
+// What is unacked goes to another stream as soon as the last words are out: the
+// peer may take its time to close.
+func (s *session) serve() {
+	s.Received = s.unhold
+	s.Ended = func() {
+		s.stopTimers()
+		s.box.leave(s)
+		s.srv.forget(s)
+		if f := s.srv.opt.Events.Closed; f != nil {
+			err := s.Cause()
+			if errors.Is(err, xmpp.ErrGoodbye) || errors.Is(err, xmpp.ErrClosed) {
+				err = nil
+			}
+			f(s.info(), err)
 		}
 	}
 	s.startTimers()
-	err := s.Run(s.stanza)
-	s.stopTimers()
-	s.box.leave(s)
-	if errors.Is(err, xmpp.ErrGoodbye) || errors.Is(err, xmpp.ErrClosed) {
-		return nil
-	}
-	return err
+	_ = s.Run(s.stanza) // its cause is told above
 }
 
 // stanza handles one first-level element of a bound stream.
@@ -111,14 +116,14 @@ func (s *session) stanza(el xmpp.Element) error {
 	case el.Is(xmpp.NSSASL, "auth"):
 		return &ccs.StreamError{Condition: ccs.ConditionPolicyViolation, Text: "already authenticated"}
 	}
-	if e, ok := xmpp.StreamErrorOf(el); ok {
+	if e, ok := xmpp.PeerErrorOf(el); ok {
 		return e
 	}
 	s.srv.opt.Events.odd(s, "unknown stanza")
 	return &ccs.StreamError{Condition: ccs.ConditionUnsupportedStanzaType}
 }
 
-// reply appends what the reader itself has to say. An error would mean that the
+// reply appends what the server itself has to say. An error would mean that the
 // stream is ending; whoever ended it knows why.
 func (s *session) reply(f func(dst []byte) []byte) { _ = s.Append(f) }
 

@@ -12,6 +12,6 @@ const userTimeout = false
 
 func watchByKernel(conn net.Conn, _ time.Duration) {
 	if t, ok := tcpOf(conn); ok {
-		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 3})
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 3})
 	}
 }

@@ -41,6 +41,7 @@ const (
 	// A stream whose peer reads too slowly gets no upstream message, so that
 	// whoever offers one is never stuck in a write.
 	upstreamPending = 256 << 10
+	readingTime     = 100 * time.Millisecond // after which it is looked at again
 )
 
 // OfferOptions are what is optional about an offer.
@@ -280,13 +281,31 @@ func (b *mailbox) choose(it *item) *session {
 			continue
 		}
 		if s.Pending() > upstreamPending {
-			s.held.Store(true)
+			s.lookAgain()
 			continue
 		}
 		b.next = (b.next + i + 1) % len(b.sessions)
 		return s
 	}
 	return nil
+}
+
+// lookAgain has the mailbox look at s again in a while: the quickest sign that
+// the peer has read on is that it writes, but it need not. Called with the
+// mailbox's mu held.
+func (s *session) lookAgain() {
+	s.held.Store(true)
+	if s.again == nil {
+		s.again = time.AfterFunc(readingTime, s.unhold)
+	} else {
+		s.again.Reset(readingTime)
+	}
+}
+
+func (s *session) unhold() {
+	if s.held.CompareAndSwap(true, false) {
+		s.box.pump()
+	}
 }
 
 // hold remembers that s owes an ack for it. Called with the mailbox's mu held.
@@ -342,7 +361,7 @@ func (s *session) ack(a *ccs.Ack) {
 	if it != nil {
 		delete(s.unacked, key)
 		s.owed.Store(int32(len(s.unacked)))
-	} else if i := slices.IndexFunc(s.receipts, func(it *item) bool { return it.key.id == receiptID(a.MessageID) }); i >= 0 {
+	} else if i := s.receiptFor(a); i >= 0 {
 		it = s.receipts[i]
 		s.receipts = slices.Delete(s.receipts, i, i+1)
 	}
@@ -360,6 +379,18 @@ func (s *session) ack(a *ccs.Ack) {
 	}
 	b.pump()
 	s.closeIfIdle()
+}
+
+// receiptFor finds the oldest unacked receipt that a may mean; -1: none. Some
+// app servers cut the prefix off the id, which then could be one that a device
+// chose: those acks go to whom receipts come from. Called with the mailbox's mu
+// held.
+func (s *session) receiptFor(a *ccs.Ack) int {
+	id := receiptID(a.MessageID)
+	if id == a.MessageID && a.To != ccs.ReceiptFrom {
+		return -1
+	}
+	return slices.IndexFunc(s.receipts, func(it *item) bool { return it.key.id == id })
 }
 
 // setReady lets upstream messages go to s (docs/protocol.md, Upstream: the
@@ -392,19 +423,22 @@ func (b *mailbox) freeResource(wish string) string {
 	if wish == "" {
 		return randomHex()
 	}
-	taken := slices.ContainsFunc(b.sessions, func(s *session) bool { return s.resource == wish })
-	if !taken {
-		return wish
+	begin := strings.ToValidUTF8(wish[:min(len(wish), 64)], "")
+	for slices.ContainsFunc(b.sessions, func(s *session) bool { return s.resource == wish }) {
+		wish = begin + randomHex()[:8]
 	}
-	return wish[:min(len(wish), 64)] + randomHex()[:8]
+	return wish
 }
 
 // leave takes a stream out that is gone; what it left unacked is offered again.
 func (b *mailbox) leave(s *session) {
-	now := time.Now()
 	b.mu.Lock()
+	now := time.Now() // behind the lock: whoever expired before it left the item to us
 	b.sessions = slices.DeleteFunc(b.sessions, func(o *session) bool { return o == s })
 	s.ready = false
+	if s.again != nil {
+		s.again.Stop()
+	}
 	left := append(slices.Collect(maps.Values(s.unacked)), s.receipts...)
 	s.unacked, s.receipts = nil, nil
 	var upstream, receipts []*item

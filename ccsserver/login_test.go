@@ -1,0 +1,772 @@
+package ccsserver_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"penstock/ccs"
+	"penstock/ccsserver"
+)
+
+func TestS9_EveryFormOfTheUserName(t *testing.T) {
+	for user, domain := range map[string]string{
+		sender:                                 "gcm.googleapis.com",
+		sender + "@gcm.googleapis.com":         "gcm.googleapis.com",
+		sender + "@fcm.googleapis.com":         "fcm.googleapis.com",
+		sender + "@gcm-preprod.googleapis.com": "gcm-preprod.googleapis.com",
+	} {
+		t.Run(user, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.bindAs(t, user)
+				if want := sender + "@" + domain + "/"; !strings.HasPrefix(p.jid, want) {
+					t.Errorf("bound to %s, want %s…", p.jid, want)
+				}
+				p.write(downstream("m-1"))
+				p.want(acked("m-1"))
+				if r := srv.take(t); r.Sender != sender {
+					t.Errorf("the message is from %s", r.Sender)
+				}
+				if s := srv.Streams(); len(s) != 1 || s[0].Sender != sender || s[0].JID != p.jid || s[0].ID != p.id {
+					t.Errorf("the streams are %+v", s)
+				}
+			})
+		})
+	}
+}
+
+func TestS10_EveryFormOfTheAuthorizationID(t *testing.T) {
+	const full = sender + "@gcm.googleapis.com"
+	for name, tt := range map[string]struct{ authzid, user string }{
+		"empty":                                 {"", sender},
+		"equal to the user":                     {sender, sender},
+		"equal to the user with a domain":       {full, full},
+		"the user with a domain, as xmpppy has": {full, sender},
+		"the user without its domain":           {sender, full},
+		"the user at another domain":            {sender + "@fcm.googleapis.com", full},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				p.open(featuresLogin)
+				p.write(auth(tt.authzid, tt.user, key))
+				p.want(success)
+				p.open(featuresBind)
+				p.bind()
+			})
+		})
+	}
+}
+
+func TestS11_ARefusedLoginEndsTheStreamWithoutHaste(t *testing.T) {
+	for name, credentials := range map[string]string{
+		"a wrong key":               auth("", sender, "wrong"),
+		"the key of another sender": auth("", "1111111111", key),
+		"an unknown sender":         auth("", "nobody@gcm.googleapis.com", key),
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				p.open(featuresLogin)
+				p.write(credentials)
+				p.want(failure("not-authorized"))
+
+				// The seed writes on, even messages, if the stream stays open.
+				p.write(auth("", sender, key), header, bindIQ, downstream("m-1"))
+				time.Sleep(200*time.Millisecond - 1)
+				p.wantQuiet()
+				time.Sleep(300 * time.Millisecond)
+				p.wantQuiet()
+				pass(1)
+				p.wantClosed(end)
+				time.Sleep(1500 * time.Millisecond)
+				p.try(downstream("m-2"))
+				time.Sleep(500 * time.Millisecond)
+				p.wantGone()
+				srv.wantHandedOn(t, 0)
+				if len(srv.Streams()) != 0 {
+					t.Errorf("streams: %+v", srv.Streams())
+				}
+				if why := srv.refused(); len(why) != 1 {
+					t.Errorf("refused: %v", why)
+				}
+			})
+		})
+	}
+	t.Run("a peer that leaves at once is not waited for", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.dial(t)
+			p.open(featuresLogin)
+			p.write(auth("", sender, "wrong"))
+			p.want(failure("not-authorized"))
+			p.hangUp()
+			time.Sleep(500 * time.Millisecond)
+			if why := srv.refused(); len(why) != 1 {
+				t.Errorf("refused: %v", why)
+			}
+		})
+	})
+}
+
+func TestS12_R_A18_GuessingIsSlowAndTheRightKeyIsNot(t *testing.T) {
+	const guesser, friend = "192.0.2.1:1000", "192.0.2.1:2000"
+	fail := func(t *testing.T, srv *server, addr, user string) time.Duration {
+		t.Helper()
+		p := srv.dialFrom(t, addr)
+		p.open(featuresLogin)
+		start := time.Now()
+		p.write(auth("", user, "guess"))
+		for p.came() == "" {
+			time.Sleep(10 * time.Millisecond)
+		}
+		took := time.Since(start)
+		p.want(failure("not-authorized"))
+		p.hangUp()
+		return took
+	}
+	t.Run("each failure of an address makes the next answer slower, up to 0.9 s", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			for i, want := range []time.Duration{0, 100, 200, 400, 800, 900, 900, 900} {
+				if took := fail(t, srv, guesser, sender); took != want*time.Millisecond {
+					t.Errorf("failure %d took %v, want %v", i+1, took, want*time.Millisecond)
+				}
+			}
+			if took := fail(t, srv, "192.0.2.2:1000", sender); took != 0 {
+				t.Errorf("the first failure of another address took %v", took)
+			}
+			if took := fail(t, srv, "192.0.2.1:3000", rival); took != 900*time.Millisecond {
+				t.Errorf("another sender's failure at the address took %v", took)
+			}
+		})
+	})
+	t.Run("the right key is taken at once, however many failed", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			for range 300 {
+				fail(t, srv, guesser, sender)
+			}
+			p := srv.dialFrom(t, friend)
+			start := time.Now()
+			p.login(sender)
+			p.bind()
+			if took := time.Since(start); took != 0 {
+				t.Errorf("logging in took %v", took)
+			}
+		})
+	})
+	t.Run("a quarter of an hour forgives", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			for range 10 {
+				fail(t, srv, guesser, sender)
+			}
+			time.Sleep(15*time.Minute + time.Second)
+			if took := fail(t, srv, guesser, sender); took != 0 {
+				t.Errorf("took %v", took)
+			}
+		})
+	})
+	t.Run("an unknown sender is answered as a known one is", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			for i := range 4 {
+				known := fail(t, srv, "192.0.2.1:1", sender)
+				unknown := fail(t, srv, "192.0.2.2:1", "1111111111")
+				if known != unknown {
+					t.Errorf("failure %d: known %v, unknown %v", i+1, known, unknown)
+				}
+			}
+		})
+	})
+	t.Run("keys are compared in constant time", wantConstantTime)
+}
+
+// wantConstantTime reads how keys are compared: nothing measured would be
+// steady enough. Each key of a sender is compared, by hmac.Equal, and no loop
+// is left early.
+func wantConstantTime(t *testing.T) {
+	file, err := parser.ParseFile(gotoken.NewFileSet(), "accounts.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal, found := 0, false
+	for _, d := range file.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok || f.Name.Name != "Authenticate" || f.Recv == nil {
+			continue
+		}
+		found = true
+		ast.Inspect(f, func(n ast.Node) bool {
+			loop, ok := n.(*ast.RangeStmt)
+			if !ok {
+				return true
+			}
+			ast.Inspect(loop.Body, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.ReturnStmt, *ast.BranchStmt:
+					t.Error("the loop over a sender's keys is left early")
+				case *ast.BinaryExpr:
+					if n.Op == gotoken.EQL || n.Op == gotoken.NEQ {
+						t.Error("keys are compared by ==")
+					}
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); ok && x.Name == "hmac" && n.Sel.Name == "Equal" {
+						equal++
+					}
+				}
+				return true
+			})
+			return false
+		})
+	}
+	if !found || equal != 1 {
+		t.Errorf("Authenticate compares by hmac.Equal in %d places, want 1", equal)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	k := ccsserver.NewKeys(map[ccs.SenderID][]string{"1": {"a", "b"}, "2": {}})
+	for _, tt := range []struct {
+		what   string
+		sender ccs.SenderID
+		key    string
+		ok     bool
+	}{
+		{"the first key", "1", "a", true},
+		{"the second key", "1", "b", true},
+		{"a key that is none", "1", "c", false},
+		{"an empty key", "1", "", false},
+		{"a sender without keys", "2", "a", false},
+		{"an unknown sender", "3", "a", false},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			err := k.Authenticate(t.Context(), tt.sender, tt.key)
+			if ok := err == nil; ok != tt.ok || !ok && !errors.Is(err, ccsserver.ErrBadCredentials) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if err := new(ccsserver.Keys).Authenticate(t.Context(), "1", ""); !errors.Is(err, ccsserver.ErrBadCredentials) {
+		t.Errorf("the zero value says %v", err)
+	}
+}
+
+func TestS13_R_A17_R_A16_WhatIsWrongWithALoginIsNamed(t *testing.T) {
+	sasl := func(mechanism, text string) string {
+		return `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='` + mechanism + `'>` + text + `</auth>`
+	}
+	plain := func(s string) string {
+		return sasl("PLAIN", base64.StdEncoding.EncodeToString([]byte(s)))
+	}
+	for name, tt := range map[string]struct{ auth, condition string }{
+		"another mechanism":               {sasl("X-OAUTH2", "AHgAeQ=="), "invalid-mechanism"},
+		"SCRAM":                           {sasl("SCRAM-SHA-1", "biws"), "invalid-mechanism"},
+		"no mechanism":                    {`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>AHgAeQ==</auth>`, "invalid-mechanism"},
+		"a mechanism in lower case":       {sasl("plain", "AHgAeQ=="), "invalid-mechanism"},
+		"no base64":                       {sasl("PLAIN", "!!"), "incorrect-encoding"},
+		"base64 without its padding":      {sasl("PLAIN", "AHgAeQ"), "incorrect-encoding"},
+		"base64 on two lines":             {sasl("PLAIN", "AHgA\neQ=="), "incorrect-encoding"},
+		"an abort":                        {`<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>`, "aborted"},
+		"nothing":                         {sasl("PLAIN", ""), "malformed-request"},
+		"an empty message":                {sasl("PLAIN", "="), "malformed-request"},
+		"one NUL":                         {plain(sender + "\x00" + key), "malformed-request"},
+		"three NULs":                      {plain("\x00" + sender + "\x00" + key + "\x00"), "malformed-request"},
+		"no user":                         {plain("\x00\x00" + key), "malformed-request"},
+		"no key":                          {plain("\x00" + sender + "\x00"), "malformed-request"},
+		"more than a kilobyte":            {plain("\x00" + sender + "\x00" + strings.Repeat("k", 1024)), "malformed-request"},
+		"bytes that are no UTF-8":         {plain("\x00" + sender + "\x00\xff"), "malformed-request"},
+		"no base64 in another mechanism":  {sasl("X-GOOGLE-TOKEN", "!!"), "invalid-mechanism"},
+		"a bad message, to say it simply": {plain("hello"), "malformed-request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				p.open(featuresLogin)
+				p.write(tt.auth)
+				p.want(failure(tt.condition))
+				time.Sleep(500 * time.Millisecond)
+				p.wantClosed(end)
+			})
+		})
+	}
+}
+
+func TestLoginNobodyCouldJudge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServerWith(t, nil, accounts(func(context.Context) error { return errors.New("the database is away") }))
+		p := srv.dial(t)
+		p.open(featuresLogin)
+		p.write(auth("", sender, key))
+		p.want(failure("temporary-auth-failure"))
+		time.Sleep(500 * time.Millisecond)
+		p.wantClosed(end)
+	})
+}
+
+// accounts are accounts that say one thing of everybody.
+type accounts func(ctx context.Context) error
+
+func (a accounts) Authenticate(ctx context.Context, _ ccs.SenderID, _ string) error { return a(ctx) }
+
+func TestR_A15_TheAuthorizationIDOfAnotherAccount(t *testing.T) {
+	for name, tt := range map[string]struct{ authzid, key, condition string }{
+		"with the right key":                 {rival, key, "invalid-authzid"},
+		"with the right key, and the domain": {rival + "@gcm.googleapis.com", key, "invalid-authzid"},
+		"with only a domain":                 {"@gcm.googleapis.com", key, "invalid-authzid"},
+		"with a wrong key":                   {rival, "wrong", "not-authorized"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				p.open(featuresLogin)
+				p.write(auth(tt.authzid, sender, tt.key))
+				p.want(failure(tt.condition))
+				time.Sleep(500 * time.Millisecond)
+				p.wantClosed(end)
+			})
+		})
+	}
+}
+
+const notAuthorized = `<stream:error><not-authorized xmlns="urn:ietf:params:xml:ns:xmpp-streams"/>`
+
+func TestS14_R_A13_NothingIsObeyedBeforeBind(t *testing.T) {
+	for name, early := range map[string]string{
+		"a message":            downstream("m-1"),
+		"an ack":               ack(token, "m-1"),
+		"presence":             `<presence/>`,
+		"a session":            sessionIQ,
+		"a ping":               pingIQ,
+		"a get of bind":        `<iq type='get' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`,
+		"a message and a bind": downstream("m-1") + bindIQ,
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				p.open(featuresLogin)
+				p.write(early)
+				p.wantRefusal(notAuthorized)
+
+				p = srv.dial(t)
+				p.login(sender)
+				p.write(early)
+				p.wantRefusal(notAuthorized)
+				srv.wantHandedOn(t, 0)
+			})
+		})
+	}
+	t.Run("a bind before the login", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.dial(t)
+			p.open(featuresLogin)
+			p.write(bindIQ)
+			p.wantRefusal(notAuthorized)
+		})
+	})
+	t.Run("a message before the header", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.dial(t)
+			p.write(downstream("m-1"))
+			p.wantHeader("gcm.googleapis.com")
+			p.wantRefusal(`<stream:error>`)
+			srv.wantHandedOn(t, 0)
+		})
+	})
+}
+
+func TestS15_R_L1_AStreamThatIsNotBoundInTimeIsClosed(t *testing.T) {
+	for name, do := range map[string]func(p *peer){
+		"one that says nothing":     func(*peer) {},
+		"one that only opens":       func(p *peer) { p.open(featuresLogin) },
+		"half of a header":          func(p *peer) { p.write(header[:30]) },
+		"one that only logs in":     func(p *peer) { p.login(sender) },
+		"one with half of its bind": func(p *peer) { p.login(sender); p.write(bindIQ[:30]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				do(p)
+				time.Sleep(30*time.Second - 1)
+				p.wantQuiet()
+				pass(1)
+				p.wait()
+				p.wantGone()
+				if len(srv.refused()) != 1 {
+					t.Errorf("refused: %v", srv.refusals)
+				}
+			})
+		})
+	}
+	t.Run("one that writes a space each second", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.dial(t)
+			p.login(sender)
+			for range 30 {
+				p.try(" ")
+				time.Sleep(time.Second)
+			}
+			p.wantGone()
+		})
+	})
+	t.Run("one whose accounts do not answer", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			srv := newServerWith(t, nil, accounts(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }))
+			p := srv.dial(t)
+			p.open(featuresLogin)
+			p.write(auth("", sender, key))
+			time.Sleep(30*time.Second - 1)
+			p.wantQuiet()
+			time.Sleep(5 * time.Second) // the refusal may still be said
+			p.wait()
+			p.wantGone()
+		})
+	})
+	t.Run("TLS and the login together have the same limit", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			forServer, forApp := certified(t)
+			srv := newServer(t, &ccsserver.Options{TLS: forServer})
+			conn := srv.dialNet(t, nil)
+			time.Sleep(9 * time.Second)
+			p := newPeer(t, tls.Client(conn, forApp))
+			p.open(featuresLogin)
+			time.Sleep(21*time.Second - 1)
+			p.wantQuiet()
+			pass(1)
+			p.wait()
+			p.wantGone()
+		})
+	})
+	t.Run("one that is bound has no such limit", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bound(t, sender)
+			time.Sleep(59 * time.Second)
+			p.wantQuiet()
+			p.write(downstream("m-1"))
+			p.want(acked("m-1"))
+		})
+	})
+}
+
+func TestS16_TheAnswerToABind(t *testing.T) {
+	const result = `><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>`
+	for name, tt := range map[string]struct{ user, request, begin, resource string }{
+		"with an id":                       {sender, `<iq id='x&amp;1' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`, `<iq type="result" id="x&amp;1"`, ""},
+		"without an id, as GIMMM":          {sender, `<iq type="set"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"></bind></iq>`, `<iq type="result"`, ""},
+		"with an empty id":                 {sender, `<iq id="" type="set"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"></bind></iq>`, `<iq type="result"`, ""},
+		"at the user's domain":             {sender + "@fcm.googleapis.com", bindIQ, `<iq type="result" id="b1"`, ""},
+		"with to and resource":             {sender, `<iq to="fcm-xmpp.googleapis.com" id="1" type="set"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><resource>test</resource></bind></iq>`, `<iq type="result" id="1"`, "test"},
+		"with its namespace, as mellium":   {sender, `<iq xmlns="jabber:client" type="set" id="e5"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"></bind></iq>`, `<iq type="result" id="e5"`, ""},
+		"with a resource of odd letters":   {sender, `<iq id="1" type="set"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><resource>a&lt;&amp;é</resource></bind></iq>`, `<iq type="result" id="1"`, "a&lt;&amp;é"},
+		"with a resource that is too long": {sender, `<iq id="1" type="set"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><resource>` + strings.Repeat("r", 300) + `</resource></bind></iq>`, `<iq type="result" id="1"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				p.login(tt.user)
+				p.write(tt.request)
+				user := tt.user
+				if user == sender {
+					user += "@gcm.googleapis.com"
+				}
+				p.want(tt.begin, result, user, "/")
+				if tt.resource == "" {
+					p.wantMatch(regexp.MustCompile(`^[0-9A-F]{16}`))
+				} else {
+					p.want(tt.resource)
+				}
+				p.want(`</jid></bind></iq>`)
+				p.wantQuiet()
+			})
+		})
+	}
+}
+
+func TestS17_NoTwoStreamsHaveTheSameJID(t *testing.T) {
+	for name, resource := range map[string]string{
+		"with no wish":              "",
+		"with the same wish":        "test",
+		"with a wish of wide runes": strings.Repeat("é€", 50),
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				seen := map[string]bool{}
+				for i := range 20 {
+					p := srv.dial(t)
+					p.login(sender)
+					if resource == "" {
+						p.bind()
+					} else {
+						p.write(`<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>` + resource + `</resource></bind></iq>`)
+						p.jid = p.wantMatch(bound)[1]
+						if i == 0 && p.jid != sender+"@gcm.googleapis.com/"+resource {
+							t.Errorf("the first stream is %s, want its wish", p.jid)
+						}
+					}
+					if seen[p.jid] {
+						t.Errorf("%s came twice", p.jid)
+					}
+					if strings.Contains(p.jid, "\ufffd") {
+						t.Errorf("%q has half a character", p.jid)
+					}
+					seen[p.jid] = true
+				}
+				if n := len(srv.Streams()); n != 20 {
+					t.Errorf("%d streams live, want 20: nobody is closed for a resource", n)
+				}
+			})
+		})
+	}
+	t.Run("a resource is free again when its stream is gone", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			for range 2 {
+				p := srv.dial(t)
+				p.login(sender)
+				p.write(`<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>test</resource></bind></iq>`)
+				p.want(`<iq type="result" id="b1"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>`, sender, `@gcm.googleapis.com/test</jid></bind></iq>`)
+				p.hangUp()
+				p.wait()
+			}
+		})
+	})
+}
+
+func TestS18_NothingStandsBetweenBindAndItsResult(t *testing.T) {
+	play(t, nil, func(t *testing.T, srv *server) {
+		for _, id := range []string{"m-1", "m-2", "m-3"} {
+			srv.offer(t, fromDevice(id))
+		}
+		srv.offer(t, receiptOf("39"))
+		p := srv.dial(t)
+		p.login(sender)
+		srv.Drain(ccsserver.DrainOptions{})
+		p.wantQuiet()
+		p.bind() // compares from the first byte on
+		srv.offer(t, fromDevice("m-4"))
+		srv.Drain(ccsserver.DrainOptions{})
+		p.wantQuiet()
+	})
+}
+
+func TestS19_TheSessionIsAnsweredAndNotNeeded(t *testing.T) {
+	for name, tt := range map[string]struct{ request, result string }{
+		"Smack's":    {`<iq id='N1Dwf-5' type='set'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>`, `<iq type="result" id="N1Dwf-5"/>`},
+		"with a to":  {`<iq to='gcm.googleapis.com' id='2' type='set'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>`, `<iq type="result" id="2"/>`},
+		"without id": {`<iq type='set'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>`, `<iq type="result"/>`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.bound(t, sender)
+				p.write(tt.request)
+				p.want(tt.result) // at once
+				p.write(downstream("m-1"))
+				p.want(acked("m-1"))
+			})
+		})
+	}
+	t.Run("without a session", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bound(t, sender)
+			p.write(downstream("m-1"))
+			p.want(acked("m-1"))
+			p.write(end)
+			p.wantClosed(end)
+		})
+	})
+}
+
+func TestS20_PresenceAndQueries(t *testing.T) {
+	t.Run("presence of any form is passed over", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bound(t, sender)
+			for _, presence := range []string{
+				`<presence xml:lang='en'><show></show><status></status></presence>`,
+				`<presence id="8f" xml:lang="en" />`,
+				`<presence/>`,
+				`<presence id='7' type='unavailable'></presence>`,
+				`<presence type="subscribe" to="x@y" from="z"><priority>1</priority></presence>`,
+			} {
+				p.write(presence)
+				p.wantQuiet()
+			}
+			p.write(downstream("m-1"))
+			p.want(acked("m-1"))
+		})
+	})
+	refusal := func(from, to, id string) string {
+		return `<iq` + from + ` to="` + to + `" type="error"` + id + `><error code="501" type="cancel"><feature-not-implemented xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error></iq>`
+	}
+	for name, tt := range map[string]struct{ query, from, id string }{
+		"a roster":        {`<iq type="get" id="r1"><query xmlns="jabber:iq:roster" /></iq>`, ``, ` id="r1"`},
+		"disco":           {`<iq to='gcm.googleapis.com' type='get' id='d1'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`, ` from="gcm.googleapis.com"`, ` id="d1"`},
+		"a vCard":         {`<iq type='get' id='v1'><vCard xmlns='vcard-temp'/></iq>`, ``, ` id="v1"`},
+		"a set":           {`<iq type='set' id='s1'><query xmlns='jabber:iq:private'/></iq>`, ``, ` id="s1"`},
+		"nothing at all":  {`<iq type='get' id='n1'/>`, ``, ` id="n1"`},
+		"one without id":  {`<iq type='get'><query xmlns='jabber:iq:last'/></iq>`, ``, ``},
+		"one to a person": {`<iq to='&quot;x&apos;@y' type='get' id='a&lt;b'><query xmlns='jabber:iq:version'/></iq>`, ` from="&quot;x&#39;@y"`, ` id="a&lt;b"`},
+	} {
+		t.Run(name+" is refused by its id", func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.bind(t)
+				p.write(tt.query)
+				p.want(refusal(tt.from, p.jid, tt.id))
+				p.write(pingIQ)
+				p.want(p.pong())
+			})
+		})
+	}
+	t.Run("slixmpp's presence and roster query in one write", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bound(t, sender)
+			p.write(`<presence id="8f" xml:lang="en" /><iq type="get" id="r1"><query xmlns="jabber:iq:roster" /></iq>`)
+			p.want(refusal("", p.jid, ` id="r1"`))
+		})
+	})
+	t.Run("results and errors are passed over", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bind(t)
+			p.write(`<iq type='result' id='x'/>`, `<iq type="error" id="ping"><error type="cancel"><service-unavailable xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error></iq>`,
+				`<iq type='result' id='y'><ping xmlns='urn:xmpp:ping'/></iq>`, `<iq/>`)
+			p.wantQuiet()
+		})
+	})
+}
+
+func TestS21_PongsMirrorTheirPings(t *testing.T) {
+	for name, tt := range map[string]struct{ ping, from, id string }{
+		"the seed's":  {`<iq to='gcm.googleapis.com' id='N1-9' type='get'><ping xmlns='urn:xmpp:ping'/></iq>`, ` from="gcm.googleapis.com"`, "N1-9"},
+		"go-gcm's":    {"<iq from='1234567890@gcm.googleapis.com/R' to='fcm-xmpp.googleapis.com' id='c2s1' type='get'>\n<ping xmlns='urn:xmpp:ping'/>\n</iq>", ` from="fcm-xmpp.googleapis.com"`, "c2s1"},
+		"aiofcm's":    {`<iq id=":x" type="get"><ping xmlns="urn:xmpp:ping"/></iq>`, ``, ":x"},
+		"an empty to": {`<iq id="1" to="" type="get"><ping xmlns="urn:xmpp:ping"/></iq>`, ``, "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.bind(t)
+				p.write(tt.ping)
+				p.want(`<iq`, tt.from, ` to="`, p.jid, `" type="result" id="`, tt.id, `"/>`)
+			})
+		})
+	}
+}
+
+func TestR_A21_WhatMayComeOnlyOnce(t *testing.T) {
+	const again = `<stream:error><policy-violation xmlns="urn:ietf:params:xml:ns:xmpp-streams"/>`
+	t.Run("a second auth before bind", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.dial(t)
+			p.login(sender)
+			p.write(auth("", rival, key))
+			p.wantRefusal(again)
+		})
+	})
+	t.Run("a second auth behind bind", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bind(t)
+			p.write(auth("", rival, key))
+			p.wantRefusal(again)
+		})
+	})
+	t.Run("a second bind is an error, and the stream lives", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bind(t)
+			p.write(bindIQ)
+			p.want(`<iq to="`, p.jid, `" type="error" id="b1"><error code="405" type="cancel"><not-allowed xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error></iq>`)
+			p.write(downstream("m-1"))
+			p.want(acked("m-1"))
+			if s := srv.Streams(); len(s) != 1 || s[0].JID != p.jid {
+				t.Errorf("streams: %+v", s)
+			}
+		})
+	})
+	t.Run("a resource that is in use closes nobody", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			first, second := srv.dial(t), srv.dial(t)
+			for _, p := range []*peer{first, second} {
+				p.login(sender)
+				p.write(`<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>`)
+				p.jid = p.wantMatch(bound)[1]
+			}
+			if m := regexp.MustCompile(`/r[0-9A-F]{8}$`); !m.MatchString(second.jid) {
+				t.Errorf("the second is %s, want the wish and eight digits", second.jid)
+			}
+			first.write(downstream("m-1"))
+			first.want(acked("m-1"))
+		})
+	})
+}
+
+func TestR_A14_R_A23_NamesThatAreNotCheckedAndThoseThatAre(t *testing.T) {
+	t.Run("to and from of stanzas mean nothing", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bind(t)
+			p.write(`<message from="` + rival + `@gcm.googleapis.com/x" to="nobody@example.com"><gcm xmlns="google:mobile:data">{"to":"` + token + `","message_id":"m-1"}</gcm></message>`)
+			p.want(acked("m-1"))
+			if r := srv.take(t); r.Sender != sender {
+				t.Errorf("the message is from %s", r.Sender)
+			}
+		})
+	})
+	for name, tt := range map[string]struct{ header, condition string }{
+		"another stream namespace":  {`<stream:stream xmlns='jabber:client' xmlns:stream='http://example.com/' version='1.0'>`, "invalid-namespace"},
+		"another default namespace": {`<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>`, "invalid-namespace"},
+		"version 0.9":               {`<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='0.9'>`, "unsupported-version"},
+		"no version":                {`<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`, "unsupported-version"},
+		"the docs' empty header":    {`<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'/>`, "bad-format"},
+		"no stream":                 {`<html>`, "bad-format"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				p.write(tt.header)
+				p.wantHeader("gcm.googleapis.com")
+				p.wantRefusal(`<stream:error><` + tt.condition + ` xmlns="urn:ietf:params:xml:ns:xmpp-streams"/>`)
+
+				p = srv.dial(t)
+				p.open(featuresLogin)
+				p.write(auth("", sender, key))
+				p.want(success)
+				p.write(tt.header)
+				p.wantHeader("gcm.googleapis.com")
+				p.wantRefusal(`<stream:error><` + tt.condition + ` xmlns="urn:ietf:params:xml:ns:xmpp-streams"/>`)
+			})
+		})
+	}
+}
+
+func TestR_A2_R_A12_WhatWasNeverOffered(t *testing.T) {
+	const refused = `<stream:error><unsupported-stanza-type xmlns="urn:ietf:params:xml:ns:xmpp-streams"/>`
+	for name, stanza := range map[string]string{
+		"starttls":    `<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>`,
+		"compression": `<compress xmlns='http://jabber.org/protocol/compress'><method>zlib</method></compress>`,
+		"a resume":    `<resume xmlns='urn:xmpp:sm:3' h='1' previd='x'/>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(t *testing.T, srv *server) {
+				p := srv.dial(t)
+				p.open(featuresLogin)
+				p.write(stanza)
+				p.wantRefusal(refused)
+
+				p = srv.bind(t)
+				p.write(stanza)
+				p.wantRefusal(refused)
+			})
+		})
+	}
+	t.Run("stream management unasked", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bind(t)
+			p.write(`<enable xmlns='urn:xmpp:sm:3' resume='true'/>`)
+			p.want(`<failed xmlns="urn:xmpp:sm:3"><unexpected-request xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></failed>`)
+			p.write(`<r xmlns='urn:xmpp:sm:3'/>`, `<a xmlns='urn:xmpp:sm:3' h='5'/>`)
+			p.wantQuiet()
+			p.write(downstream("m-1"))
+			p.want(acked("m-1"))
+		})
+	})
+}
