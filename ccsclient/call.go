@@ -37,23 +37,18 @@ const (
 )
 
 // landed is the stream's word on the message. It runs on the stream's reading
-// goroutine, or on the one that ends it.
+// goroutine.
 func (c *call) landed(s *Session, _ *ccs.Downstream, l landing) {
 	p := c.p
 	p.mu.Lock()
-	var tell func()
+	var tell telling
 	switch {
 	case c.state != flying:
-	case l.over && c.told && !p.opt.KeepAfterCancel:
-		p.finish(c) // its caller has given up, and so do we
-	case l.over:
-		c.lost = true
-		p.requeue(c)
 	case l.nack == nil, isSameID(l.nack) && c.attempts > 1:
 		// "Same id received before" means, for a message sent twice, that the
 		// first copy was accepted (docs/protocol.md, Message ids).
 		tell = p.settle(c, l.ack, nil)
-	case l.nack.Code == ccs.CodeConnectionDraining:
+	case l.nack.Code == ccs.CodeConnectionDraining && (!c.told || p.opt.KeepAfterCancel):
 		p.requeue(c)
 	default:
 		if wait, ok := p.mayRetry(c, l.nack); ok {
@@ -66,9 +61,26 @@ func (c *call) landed(s *Session, _ *ccs.Downstream, l landing) {
 	}
 	p.pump(s)
 	p.mu.Unlock()
-	if tell != nil {
-		tell()
+	tell.do()
+}
+
+// orphaned takes back what a stream left unanswered. It does so at once for all,
+// so that they leave again in their order, and before newer ones.
+func (p *Pool) orphaned(left map[ccs.MessageID]flight) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range left {
+		c, ok := f.to.(*call)
+		switch {
+		case !ok || c.state != flying:
+		case c.told && !p.opt.KeepAfterCancel:
+			p.finish(c) // its caller has given up, and so do we
+		default:
+			c.lost = true
+			p.requeue(c)
+		}
 	}
+	p.pump(nil)
 }
 
 func isSameID(n *ccs.NackError) bool {
@@ -122,9 +134,9 @@ func (p *Pool) finish(c *call) {
 	}
 }
 
-// settle finishes a call with its answer and returns what tells the caller,
-// to be called without mu. Called with mu held.
-func (p *Pool) settle(c *call, ack *ccs.Ack, err error) func() {
+// settle finishes a call with its answer. Called with mu held; what it returns
+// is to be done without.
+func (p *Pool) settle(c *call, ack *ccs.Ack, err error) telling {
 	p.finish(c)
 	a := c.answer()
 	a.take(ack)
@@ -132,7 +144,7 @@ func (p *Pool) settle(c *call, ack *ccs.Ack, err error) func() {
 		err = sendError(c.m, err)
 	}
 	if c.told {
-		return func() { p.opt.Events.late(a, err) }
+		return telling{c: c, a: a, err: err, late: true}
 	}
 	return c.tell(a, err)
 }
@@ -141,16 +153,34 @@ func (c *call) answer() Answer {
 	return Answer{Message: c.m, Attempts: c.attempts, Took: time.Since(c.began)}
 }
 
-// tell marks the caller as told and returns what does it. Called with mu held.
-func (c *call) tell(a Answer, err error) func() {
+// tell marks the caller as told. Called with mu held; what it returns is to be
+// done without.
+func (c *call) tell(a Answer, err error) telling {
 	c.told = true
-	unwatch := c.unwatch
-	return func() {
-		if unwatch != nil {
-			unwatch()
+	return telling{c: c, a: a, err: err, unwatch: c.unwatch}
+}
+
+// A telling is what is to be told about a call; the zero value is nothing. It
+// is no function, since those cost memory for each answer.
+type telling struct {
+	c       *call
+	a       Answer
+	err     error
+	late    bool
+	unwatch func() bool
+}
+
+func (t *telling) do() {
+	switch {
+	case t.c == nil:
+	case t.late:
+		t.c.p.opt.Events.late(t.a, t.err)
+	default:
+		if t.unwatch != nil {
+			t.unwatch()
 		}
-		c.p.opt.Events.answered(a, err)
-		c.done(a, err)
+		t.c.p.opt.Events.answered(t.a, t.err)
+		t.c.done(t.a, t.err)
 	}
 }
 
@@ -178,7 +208,7 @@ func (p *Pool) giveUp(c *call, why error) {
 	tell := c.tell(c.answer(), sendError(c.m, err))
 	p.pump(nil)
 	p.mu.Unlock()
-	tell()
+	tell.do()
 }
 
 // A callQueue is a first-in, first-out queue of calls.
@@ -187,7 +217,15 @@ type callQueue struct {
 	head  int
 }
 
-func (q *callQueue) push(c *call) { q.items = append(q.items, c) }
+// push adds a call. At most live calls of the queue still wait; the others were
+// withdrawn, and must not pile up behind one that waits for long.
+func (q *callQueue) push(c *call, live int) {
+	if len(q.items)-q.head > 2*live+64 {
+		q.items = slices.DeleteFunc(q.items[q.head:], func(c *call) bool { return c.state != queued })
+		q.head = 0
+	}
+	q.items = append(q.items, c)
+}
 
 func (q *callQueue) first() *call {
 	if q.head == len(q.items) {

@@ -18,7 +18,12 @@ func Dial(ctx context.Context, endpoint string, cred Credentials, opt *Options) 
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, endpoint, cred, &o, newInbox(&o, nil), 0)
+	s, err := dial(ctx, endpoint, cred, &o, newInbox(&o, nil), 0)
+	if err != nil {
+		return nil, err
+	}
+	s.inbox.out = s
+	return s, nil
 }
 
 func dial(ctx context.Context, endpoint string, cred Credentials, opt *Options, box *inbox, slot int) (*Session, error) {
@@ -155,7 +160,7 @@ func (l *login) next() (xmpp.Element, error) {
 	if err != nil {
 		return el, err
 	}
-	if e, ok := xmpp.StreamErrorOf(el); ok {
+	if e, ok := xmpp.PeerErrorOf(el); ok {
 		return el, e
 	}
 	return el, nil

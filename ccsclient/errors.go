@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"penstock/ccs"
+	"penstock/internal/xmpp"
 )
 
 // Errors of sending. [Pool.Send] wraps them with the message's id.
@@ -107,14 +108,24 @@ func (e *ConnectError) Hint() string {
 		return "the port takes connections but does not answer TLS: wrong port, or a server without TLS"
 	case e.Stage == StageTLS && isEnd(e.Err):
 		return "the server ended the connection during the TLS handshake: wrong port, or a server without TLS"
+	case e.Stage == StageLogin && isForeign(e.Err):
+		return "what answers there does not speak CCS: wrong port?"
 	case e.Stage == StageLogin && isTimeout(e.Err):
-		return "TLS stands, but nothing speaks CCS: wrong port?"
+		return "connected, but nothing there speaks CCS: wrong port?"
 	case e.Stage == StageLogin && isEnd(e.Err):
-		return "TLS stands, but the server ended the connection before the login: not a CCS port, or too many connections"
+		return "connected, but the server ended the connection before the login: not a CCS port, or too many connections"
 	case e.Stage == StageConnect && isTimeout(e.Err):
 		return "no answer at all: check host, port and firewalls"
 	}
 	return ""
+}
+
+// isForeign reports whether the other end wrote what no CCS server does, rather
+// than refuse us in a stream error of its own.
+func isForeign(err error) bool {
+	_, ours := errors.AsType[*ccs.StreamError](err)
+	_, theirs := errors.AsType[*xmpp.PeerError](err)
+	return ours && !theirs
 }
 
 // isTimeout reports whether nothing came back before somebody's patience ended,
@@ -124,5 +135,5 @@ func isTimeout(err error) bool {
 }
 
 func isEnd(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

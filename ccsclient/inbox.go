@@ -21,7 +21,7 @@ type Sender interface {
 // good, since there is no nack in this direction. An error that wraps
 // [ErrTryAgain] puts the message back in its place: it is handled again after
 // 1, 2, 4, 8 and 16 s. ctx ends with the pool, not with the stream that brought
-// the message. out is the pool, for answers.
+// the message. out is the pool, for answers; for a stream of [Dial]'s it is the [Session].
 //
 // A message may come twice; the second copy of one that was handled is acked
 // without another call, as far as the last 10,000 go.
@@ -53,8 +53,9 @@ type inbox struct {
 
 // An inboxKey names a message: ids are unique for one device only.
 type inboxKey struct {
-	from ccs.RegistrationToken
-	id   ccs.MessageID
+	from    ccs.RegistrationToken
+	id      ccs.MessageID
+	receipt bool
 }
 
 type delivery struct {
@@ -79,12 +80,12 @@ func (b *inbox) take(s *Session, m ccs.FromServer) bool {
 	handled := false
 	switch m := m.(type) {
 	case *ccs.Upstream:
-		d.key = inboxKey{m.From, m.MessageID}
+		d.key = inboxKey{m.From, m.MessageID, false}
 		d.ack = &ccs.Ack{To: m.From, MessageID: m.MessageID}
 		handled = b.opt.Upstream != nil
 	case *ccs.Receipt:
 		// Receipts of one message to several devices share their id.
-		d.key = inboxKey{m.Device, m.MessageID}
+		d.key = inboxKey{m.Device, m.MessageID, true}
 		d.ack = &ccs.Ack{To: ccs.ReceiptFrom, MessageID: m.MessageID}
 		handled = b.opt.Receipts != nil
 	}

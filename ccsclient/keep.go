@@ -39,6 +39,7 @@ func (p *Pool) keep(ctx context.Context, slot int) {
 			pace.failed(err)
 			continue
 		}
+		s.pool = p
 		began := time.Now()
 		if f := p.opt.Events.Authenticated; f != nil {
 			f(s.State())
@@ -56,9 +57,9 @@ func (p *Pool) keep(ctx context.Context, slot int) {
 		})
 		select {
 		case <-s.ends:
-			pace.drained()
+			pace.ended(s.worked.Load() || time.Since(began) >= stable, true)
 		case <-s.over:
-			pace.lost(time.Since(began))
+			pace.ended(s.worked.Load() || time.Since(began) >= stable, false)
 		case <-ctx.Done():
 			return
 		}
@@ -117,7 +118,8 @@ type pacer struct {
 	at    int
 }
 
-// stable is how long a stream must have lived for the waits to begin anew.
+// stable is how long a stream on which nothing came must have lived to count as
+// one that worked; over the same time the dials are counted.
 const stable = 10 * time.Second
 
 // credentialsWait is the least wait after refused credentials: nothing changes
@@ -137,18 +139,19 @@ func (c *pacer) dialled(now time.Time) {
 	c.at = (c.at + 1) % len(c.dials)
 }
 
-func (c *pacer) drained() { c.due = 0 }
-
-// lost notes that a stream ended unannounced after that time.
-func (c *pacer) lost(lived time.Duration) {
-	if lived >= stable {
+// ended notes that a stream is gone, or that its end was announced.
+func (c *pacer) ended(worked, announced bool) {
+	if worked {
 		c.step = 0
 	}
-	if c.step == 0 {
+	switch {
+	case announced:
+		c.due = 0
+	case c.step == 0:
 		c.step, c.due = 1, 0
-		return
+	default:
+		c.back()
 	}
-	c.back()
 }
 
 func (c *pacer) failed(err error) {

@@ -97,7 +97,8 @@ type Options struct {
 	Handlers int
 
 	Events *Events
-	// Trace is told every stanza, decoded, without tokens, keys and payloads.
+	// Trace is told every message, decoded, without tokens, keys and payloads.
+	// It must be quick, and must not call the pool: a lock is held.
 	Trace func(Trace)
 }
 

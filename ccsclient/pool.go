@@ -141,7 +141,7 @@ func (p *Pool) hand(ctx context.Context, m *ccs.Downstream, done func(Answer, er
 		p.seq++
 		c.seq = p.seq
 		p.calls[m.MessageID] = c
-		p.fresh.push(c)
+		p.fresh.push(c, len(p.calls))
 		p.pump(nil)
 		return c, nil
 	}
@@ -322,7 +322,7 @@ func (p *Pool) shut() {
 // failRest tells the callers of whatever is left when the streams are gone.
 func (p *Pool) failRest() {
 	p.mu.Lock()
-	var tell []func()
+	var tell []telling
 	for _, c := range p.unfinished() {
 		err := ErrClosed
 		if c.lost || c.state == flying {
@@ -334,8 +334,8 @@ func (p *Pool) failRest() {
 		}
 	}
 	p.mu.Unlock()
-	for _, f := range tell {
-		f()
+	for i := range tell {
+		tell[i].do()
 	}
 }
 
@@ -383,6 +383,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 // final answer, in the order in which they were handed over.
 func (p *Pool) Close() []ccs.MessageID {
 	p.mu.Lock()
+	p.shut()
 	var ids []ccs.MessageID
 	for _, c := range p.unfinished() {
 		ids = append(ids, c.m.MessageID)

@@ -2,6 +2,7 @@ package ccsclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -99,5 +100,10 @@ func (p *Processors) register(ctx context.Context, out Sender, m *ccs.Upstream) 
 
 func reply(ctx context.Context, out Sender, to ccs.RegistrationToken, data map[string]string) error {
 	_, err := out.Send(ctx, &ccs.Downstream{To: to, MessageID: ccs.NewMessageID(), Data: data})
+	if errors.Is(err, ErrClosed) {
+		// The pool is being shut down: left unacked, the message comes again
+		// to whoever is there next.
+		return fmt.Errorf("%w: %w", ErrTryAgain, err)
+	}
 	return err
 }

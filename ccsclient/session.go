@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"penstock/ccs"
@@ -18,15 +19,20 @@ type Session struct {
 	slot    int
 	jid     string
 	inbox   *inbox
+	pool    *Pool         // whose stream it is, set before Run; nil: nobody's
 	ends    chan struct{} // closed when the stream's end was announced
-	over    chan struct{} // closed when Run is done
+	over    chan struct{} // closed when no answer will come any more
+	closed  chan struct{} // closed when Run is done
 	room    chan struct{} // one token: a slot of the window is free. Never closed
 	view    ccs.View      // the reading goroutine's alone
 	notices sync.Once
+	worked  atomic.Bool // an answer, or a message from a device, came on it
 
 	mu         sync.Mutex // guards what follows
 	flights    map[ccs.MessageID]flight
 	state      StreamState
+	drained    bool // the end was announced
+	leaving    bool // Shutdown was called: nothing more is taken
 	since      time.Time
 	busySince  time.Time // when the window was last empty and got its first message
 	quietTimer *time.Timer
@@ -60,7 +66,7 @@ func newSession(conn *xmpp.Conn, jid string, opt *Options, box *inbox, slot int)
 	now := time.Now()
 	s := &Session{
 		conn: conn, opt: opt, slot: slot, jid: jid, inbox: box,
-		ends: make(chan struct{}), over: make(chan struct{}), room: make(chan struct{}, 1),
+		ends: make(chan struct{}), over: make(chan struct{}), closed: make(chan struct{}), room: make(chan struct{}, 1),
 		flights: make(map[ccs.MessageID]flight, opt.Window), state: StateOpen, since: now,
 	}
 	return s
@@ -87,16 +93,55 @@ func (s *Session) State() Stream {
 func (s *Session) Draining() <-chan struct{} { return s.ends }
 
 // Run reads the stream until it ends, and returns why: nil after
-// [Session.Shutdown], or when the server closed a stream that it had drained.
-// When ctx ends it cuts the stream.
+// [Session.Shutdown], or when the server closed a stream that it had drained;
+// [ErrClosed] after [Session.Close]. When ctx ends it cuts the stream and returns
+// ctx's error. It may be called once.
 func (s *Session) Run(ctx context.Context) error {
+	defer close(s.closed)
+	if s.pool == nil {
+		// A pool's streams share its inbox, which outlives them.
+		handling, stop := context.WithCancel(ctx)
+		var handlers sync.WaitGroup
+		handlers.Go(func() { s.inbox.run(handling) })
+		defer handlers.Wait()
+		defer stop()
+	}
 	unlink := context.AfterFunc(ctx, func() { s.conn.End(xmpp.ErrCut) })
 	defer unlink()
 	s.startQuiet()
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		// Behind a closing tag or a stream error no answer comes, but closing
+		// the connection may take seconds: nobody waits for that.
+		<-s.conn.Done()
+		_, broken := errors.AsType[*ccs.StreamError](s.conn.Cause())
+		if broken || errors.Is(s.conn.Cause(), xmpp.ErrClosed) {
+			s.finish()
+		}
+	})
 	err := s.conn.Run(s.stanza)
+	watch.Wait()
+	s.finish()
+	if errors.Is(err, xmpp.ErrGoodbye) || s.drained && errors.Is(err, xmpp.ErrClosed) {
+		return nil
+	}
+	if errors.Is(err, xmpp.ErrCut) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return ErrClosed
+	}
+	return err
+}
 
+// finish ends the hope for answers and gives back what is unanswered. It may be
+// called again.
+func (s *Session) finish() {
 	s.mu.Lock()
-	drained := s.state == StateDraining
+	if s.state == StateClosed {
+		s.mu.Unlock()
+		return
+	}
 	s.state, s.since = StateClosed, time.Now()
 	s.quietTimer.Stop()
 	if s.drainTimer != nil {
@@ -105,14 +150,14 @@ func (s *Session) Run(ctx context.Context) error {
 	left := s.flights
 	s.flights = nil
 	s.mu.Unlock()
+	if s.pool != nil {
+		s.pool.orphaned(left)
+	} else {
+		for _, f := range left {
+			f.to.landed(s, f.m, landing{over: true})
+		}
+	}
 	close(s.over)
-	for _, f := range left {
-		f.to.landed(s, f.m, landing{over: true})
-	}
-	if errors.Is(err, xmpp.ErrGoodbye) || drained && errors.Is(err, xmpp.ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 // start writes m if the window has room, and tells to what became of it. The
@@ -120,7 +165,7 @@ func (s *Session) Run(ctx context.Context) error {
 func (s *Session) start(m *ccs.Downstream, to lander) error {
 	s.mu.Lock()
 	switch _, taken := s.flights[m.MessageID]; {
-	case s.state == StateClosed:
+	case s.state == StateClosed, s.leaving:
 		s.mu.Unlock()
 		return ErrClosed
 	case s.state == StateDraining:
@@ -177,6 +222,7 @@ func (s *Session) Send(ctx context.Context, m *ccs.Downstream) (Answer, error) {
 			break
 		}
 		if !errors.Is(err, ErrWindowFull) {
+			s.freeRoom() // the token may have been meant for somebody else
 			return a, sendError(m, err)
 		}
 		select {
@@ -222,7 +268,8 @@ func sendError(m *ccs.Downstream, err error) error {
 	return fmt.Errorf("ccsclient: send %s: %w", m.MessageID, err)
 }
 
-func unknown(why error) error { return fmt.Errorf("%w (%w)", ErrOutcomeUnknown, why) }
+// unknown does not wrap why: by itself that would mean that nothing was sent.
+func unknown(why error) error { return fmt.Errorf("%w (%v)", ErrOutcomeUnknown, why) } //nolint:errorlint // see above
 
 // stanza handles one element. It runs on the reading goroutine.
 func (s *Session) stanza(el xmpp.Element) error {
@@ -234,7 +281,7 @@ func (s *Session) stanza(el xmpp.Element) error {
 		s.iq(el)
 		return nil
 	}
-	if e, ok := xmpp.StreamErrorOf(el); ok {
+	if e, ok := xmpp.PeerErrorOf(el); ok {
 		return e
 	}
 	s.opt.Events.odd(s, "an element that CCS does not know")
@@ -274,6 +321,10 @@ func (s *Session) message(el xmpp.Element) {
 	}
 	if s.opt.Trace != nil {
 		s.trace(In, s.view.Message())
+	}
+	switch s.view.Kind {
+	case ccs.KindAck, ccs.KindNack, ccs.KindUpstream, ccs.KindReceipt:
+		s.worked.Store(true)
 	}
 	switch s.view.Kind {
 	case ccs.KindAck:
@@ -339,10 +390,11 @@ func (s *Session) errorStanza(el xmpp.Element, payload []byte) {
 	}
 	s.opt.Events.odd(s, "an error stanza: "+text)
 	id, _ := el.Attr("id")
-	if m, err := ccs.ParseFromApp(payload); err == nil {
-		if d, ok := m.(*ccs.Downstream); ok {
-			id = []byte(d.MessageID)
-		}
+	m, err := ccs.ParseFromApp(payload)
+	if d, ok := m.(*ccs.Downstream); ok {
+		id = []byte(d.MessageID)
+	} else if bad, ok := errors.AsType[*ccs.PayloadError](err); ok && bad.Code == ccs.CodeInvalidJSON && bad.MessageID != "" {
+		id = []byte(bad.MessageID)
 	}
 	s.mu.Lock()
 	_, known := s.flights[ccs.MessageID(id)]
@@ -357,7 +409,7 @@ func (s *Session) drain() {
 	s.notices.Do(func() {
 		s.mu.Lock()
 		if s.state == StateOpen {
-			s.state, s.since = StateDraining, time.Now()
+			s.state, s.drained, s.since = StateDraining, true, time.Now()
 			s.drainTimer = time.AfterFunc(s.opt.DrainLimit, func() { s.conn.End(errDrainLimit) })
 		}
 		s.mu.Unlock()
@@ -371,31 +423,34 @@ func (s *Session) drain() {
 // ack tells the server that an upstream message or a receipt was handled. On
 // a stream that is gone it does nothing: the message will come again.
 func (s *Session) ack(a *ccs.Ack) {
+	if s.conn.Append(func(dst []byte) []byte { return appendMessage(dst, a) }) != nil {
+		return
+	}
+	s.conn.Flush()
 	if s.opt.Trace != nil {
 		s.trace(Out, a)
 	}
-	if s.conn.Append(func(dst []byte) []byte { return appendMessage(dst, a) }) == nil {
-		s.conn.Flush()
-	}
 }
 
-// Shutdown waits until everything written is answered or ctx ends, says goodbye
-// and waits for the stream's end. Run must be running.
+// Shutdown takes no more messages, waits until everything written is answered
+// or ctx ends, says goodbye and waits for the stream's end. Run must be running.
 func (s *Session) Shutdown(ctx context.Context) error {
-	for s.State().InFlight > 0 {
+	s.mu.Lock()
+	s.leaving = true
+	s.mu.Unlock()
+	var err error
+	for err == nil && s.State().InFlight > 0 {
 		select {
 		case <-s.room:
 		case <-s.over:
-			return nil
 		case <-ctx.Done():
-			s.conn.End(xmpp.ErrGoodbye)
-			<-s.over
-			return ctx.Err()
+			err = ctx.Err()
 		}
 	}
+	s.freeRoom() // whoever waits for the window learns that nothing more is taken
 	s.conn.End(xmpp.ErrGoodbye)
-	<-s.over
-	return nil
+	<-s.closed
+	return err
 }
 
 // Close cuts the stream.
