@@ -433,7 +433,7 @@ func TestC54_ShutdownWaitsForAnswersAndSaysGoodbye(t *testing.T) {
 // wantGoodbyeTag wants the closing tag, and leaves the connection open.
 func (st *stream) wantGoodbyeTag() {
 	st.t.Helper()
-	if x := st.next(); x != errGoodbye {
+	if x := st.next(); x != any(errGoodbye) {
 		st.t.Fatalf("%v, want the closing tag", x)
 	}
 }

@@ -27,13 +27,12 @@ var (
 	ErrDuplicateID = errors.New("a message with this id is still being sent")
 	// ErrClosed: the pool or the stream takes no more messages. Nothing was sent.
 	ErrClosed = errors.New("closed")
-	// ErrWindowFull: the stream has as many unanswered messages as it may.
-	ErrWindowFull = errors.New("the window is full")
 	// ErrDraining: the stream's end was announced; send on another.
 	ErrDraining = errors.New("the stream is draining")
 )
 
 var (
+	errWindowFull       = errors.New("the stream has as many unanswered messages as it may")
 	errPeerSilent       = errors.New("the server is silent: no byte came after a ping")
 	errDrainLimit       = errors.New("the server did not close the draining stream")
 	errUpstreamOverflow = errors.New("more upstream messages came than are handled in time; they will come again")

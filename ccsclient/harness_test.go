@@ -614,10 +614,10 @@ func (st *stream) wantEnd() {
 // wantGoodbye wants the closing tag and nothing behind it.
 func (st *stream) wantGoodbye() {
 	st.t.Helper()
-	if x := st.next(); x != errGoodbye {
+	if x := st.next(); x != any(errGoodbye) {
 		st.t.Fatalf("%v, want the closing tag", x)
 	}
-	if x := st.next(); x != io.EOF {
+	if x := st.next(); x != any(io.EOF) {
 		st.t.Fatalf("%v behind the closing tag, want the end of the connection", x)
 	}
 }

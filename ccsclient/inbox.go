@@ -30,7 +30,7 @@ type UpstreamHandler func(ctx context.Context, out Sender, m *ccs.Upstream) erro
 // A ReceiptHandler handles delivery receipts, like an [UpstreamHandler].
 type ReceiptHandler func(ctx context.Context, r *ccs.Receipt) error
 
-// ErrTryAgain, wrapped by a handler's error, asks for another try.
+// ErrTryAgain asks for another try when a handler's error wraps it.
 var ErrTryAgain = errors.New("try again")
 
 const (

@@ -45,7 +45,7 @@ func (p *Pool) keep(ctx context.Context, slot int) {
 			f(s.State())
 		}
 		if !p.join(s) {
-			s.conn.Conn.Close()
+			s.conn.Close()
 			return
 		}
 		streams.Go(func() {

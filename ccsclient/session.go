@@ -109,19 +109,8 @@ func (s *Session) Run(ctx context.Context) error {
 	unlink := context.AfterFunc(ctx, func() { s.conn.End(xmpp.ErrCut) })
 	defer unlink()
 	s.startQuiet()
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		// Behind a closing tag or a stream error no answer comes, but closing
-		// the connection may take seconds: nobody waits for that.
-		<-s.conn.Done()
-		_, broken := errors.AsType[*ccs.StreamError](s.conn.Cause())
-		if broken || errors.Is(s.conn.Cause(), xmpp.ErrClosed) {
-			s.finish()
-		}
-	})
+	s.conn.Ended = s.finish // closing the connection may take seconds: nobody waits for that
 	err := s.conn.Run(s.stanza)
-	watch.Wait()
-	s.finish()
 	if errors.Is(err, xmpp.ErrGoodbye) || s.drained && errors.Is(err, xmpp.ErrClosed) {
 		return nil
 	}
@@ -134,14 +123,9 @@ func (s *Session) Run(ctx context.Context) error {
 	return err
 }
 
-// finish ends the hope for answers and gives back what is unanswered. It may be
-// called again.
+// finish ends the hope for answers and gives back what is unanswered.
 func (s *Session) finish() {
 	s.mu.Lock()
-	if s.state == StateClosed {
-		s.mu.Unlock()
-		return
-	}
 	s.state, s.since = StateClosed, time.Now()
 	s.quietTimer.Stop()
 	if s.drainTimer != nil {
@@ -176,7 +160,7 @@ func (s *Session) start(m *ccs.Downstream, to lander) error {
 		return ErrDuplicateID
 	case len(s.flights) >= s.opt.Window:
 		s.mu.Unlock()
-		return ErrWindowFull
+		return errWindowFull
 	}
 	now := time.Now()
 	s.flights[m.MessageID] = flight{m: m, since: now, to: to}
@@ -221,7 +205,7 @@ func (s *Session) Send(ctx context.Context, m *ccs.Downstream) (Answer, error) {
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, ErrWindowFull) {
+		if !errors.Is(err, errWindowFull) {
 			s.freeRoom() // the token may have been meant for somebody else
 			return a, sendError(m, err)
 		}

@@ -249,7 +249,7 @@ func TestC36_NothingIsAckedBeforeItsHandlerIsDone(t *testing.T) {
 				time.Sleep(wait*time.Second - 1)
 				wantNoCall(t, calls) // u-2 neither: it stays in its place behind u-1
 				st.wantQuiet()
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				handled(t, calls, "u-1").end <- again
 			}
 			time.Sleep(16 * time.Second)
