@@ -484,6 +484,35 @@ func TestCloseReturnsTheUnansweredInOrder(t *testing.T) {
 	})
 }
 
+func TestNobodyDialsOnceThePoolEnds(t *testing.T) {
+	for name, end := range map[string]func(p *client){
+		"by Shutdown":      func(p *client) { _ = p.Shutdown(p.t.Context()) },
+		"by Close":         func(p *client) { p.Close() },
+		"by Run's context": func(p *client) { p.cancel() },
+		"by Close, twice":  func(p *client) { go p.Close(); p.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 100 { // which goroutine is first is chance
+				play(t, func(t *testing.T, srv *server) {
+					p, st := srv.bound(nil)
+					go func() {
+						if st.next() == any(errGoodbye) {
+							st.conn.Close()
+						}
+					}()
+					end(p)
+					if err := <-p.ended; err != nil && !errors.Is(err, context.Canceled) {
+						t.Error(err)
+					}
+					if n := len(srv.dialled()); n != 1 {
+						t.Fatalf("%d dials, want the first one alone", n)
+					}
+				})
+			}
+		})
+	}
+}
+
 func TestDrainingWhileTheDialFails(t *testing.T) {
 	play(t, func(t *testing.T, srv *server) {
 		var waits list[time.Duration]

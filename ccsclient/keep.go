@@ -16,7 +16,7 @@ func (p *Pool) keep(ctx context.Context, slot int) {
 	var streams sync.WaitGroup
 	defer streams.Wait()
 	pace := pacer{opt: &p.opt}
-	for {
+	for !p.stopping() {
 		if d := pace.wait(time.Now()); d > 0 {
 			if f := p.opt.Events.ReconnectingIn; f != nil {
 				f(d)
@@ -63,6 +63,17 @@ func (p *Pool) keep(ctx context.Context, slot int) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// stopping reports whether the streams are being ended by us. ctx's end may be
+// seen only after theirs.
+func (p *Pool) stopping() bool {
+	select {
+	case <-p.stopped:
+		return true
+	default:
+		return false
 	}
 }
 
