@@ -207,7 +207,7 @@ func (l *login) auth(ctx context.Context, el xmpp.Element) error {
 	case errors.Is(err, ErrBadCredentials):
 		return l.refuse(ctx, "not-authorized", sender)
 	case err != nil:
-		return l.refuse(ctx, "temporary-auth-failure", sender)
+		return l.refuse(ctx, notNow, sender)
 	}
 	// The session's identity comes from the authentication id alone; another
 	// authorization id is an attempt at something else.
@@ -221,13 +221,18 @@ func (l *login) auth(ctx context.Context, el xmpp.Element) error {
 	return l.conn.Send([]byte(xmpp.Success))
 }
 
+// notNow is the SASL condition for credentials that nobody could check.
+const notNow = "temporary-auth-failure"
+
 // refuse answers a login that failed and ends the stream. Nothing more is read
 // with a meaning (docs/protocol.md, SASL).
 func (l *login) refuse(ctx context.Context, condition string, sender ccs.SenderID) error {
-	if f := l.srv.opt.Events.AuthFailed; f != nil {
-		f(l.conn.RemoteAddr(), sender)
+	if condition != notNow { // which is no fault of the peer's
+		if f := l.srv.opt.Events.AuthFailed; f != nil {
+			f(l.conn.RemoteAddr(), sender)
+		}
+		pause(ctx, l.srv.gate.failed(l.conn.RemoteAddr()))
 	}
-	pause(ctx, l.srv.gate.failed(l.conn.RemoteAddr()))
 	l.conn.SetDeadline(time.Now().Add(xmpp.GoodbyeTime + afterFailure))
 	if l.conn.Send(xmpp.AppendFailure(nil, condition)) == nil {
 		pause(ctx, afterFailure)

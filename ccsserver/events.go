@@ -33,8 +33,8 @@ const (
 // server's own goroutines, several at a time, and must be quick; what it is
 // given must not be changed.
 type Events struct {
-	// Refused: a connection was closed before it was authenticated, for a
-	// reason of ours: a limit, TLS, or time.
+	// Refused: a connection ended before its stream was bound: by a limit, in
+	// TLS, by time, by a refused login, or because the peer left.
 	Refused func(addr net.Addr, why error)
 	// AuthFailed: wrong credentials, or credentials that are none.
 	AuthFailed func(addr net.Addr, sender ccs.SenderID)

@@ -306,6 +306,9 @@ func TestLoginNobodyCouldJudge(t *testing.T) {
 		p.want(failure("temporary-auth-failure"))
 		time.Sleep(500 * time.Millisecond)
 		p.wantClosed(end)
+		if srv.authFailed != nil {
+			t.Errorf("the credentials of %v are said to be wrong", srv.authFailed)
+		}
 	})
 }
 
