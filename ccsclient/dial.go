@@ -56,7 +56,7 @@ func dial(ctx context.Context, endpoint string, cred Credentials, opt *Options, 
 	defer stop()
 	l := &login{cred: cred, conn: xmpp.NewConn(conn,
 		xmpp.ReaderOptions{Limits: xmpp.LimitsAfterLogin},
-		xmpp.WriterOptions{Timeout: opt.WriteTimeout, MaxPending: maxPending})}
+		xmpp.WriterOptions{Timeout: opt.WriteTimeout})}
 	jid, err := l.run()
 	if err == nil && !stop() {
 		err = ctx.Err()
@@ -71,10 +71,6 @@ func dial(ctx context.Context, endpoint string, cred Credentials, opt *Options, 
 	}
 	return s, nil
 }
-
-// maxPending bounds what waits to leave on a stream. A full window of the
-// largest messages fits, so that a pool is never stuck in a stream's writer.
-const maxPending = 4 << 20
 
 // A login is a stream on its way to being bound. It belongs to one goroutine.
 type login struct {

@@ -148,8 +148,18 @@ func (out *outlet) SetWriteDeadline(t time.Time) error { return out.Conn.SetWrit
 func (c *Conn) Run(handle func(Element) error) error {
 	c.running = true
 	woken := make(chan struct{})
+	var limit *time.Timer
 	context.AfterFunc(c.ctx, func() {
 		defer close(woken)
+		if errors.Is(c.Cause(), ErrCut) {
+			c.w.Abort(ErrCut)
+			reset(c.Conn)
+		}
+		// A peer that does not read must not keep the last words from ending.
+		limit = time.AfterFunc(GoodbyeTime, func() {
+			c.w.Abort(os.ErrDeadlineExceeded)
+			c.Close()
+		})
 		c.SetReadDeadline(time.Unix(1, 0))
 	})
 	written := make(chan struct{})
@@ -163,16 +173,8 @@ func (c *Conn) Run(handle func(Element) error) error {
 	<-woken               // or its deadline would hit the reading that is to come
 	cause := c.Cause()
 	softly := c.sayGoodbye(cause)
-
-	limit := time.NewTimer(GoodbyeTime)
-	defer limit.Stop()
-	select {
-	case <-written:
-	case <-limit.C:
-		c.w.Abort(os.ErrDeadlineExceeded)
-		c.Close()
-		<-written
-	}
+	<-written
+	limit.Stop()
 	if c.Ended != nil {
 		c.Ended()
 	}
@@ -203,6 +205,14 @@ func (c *Conn) read(handle func(Element) error) (err error) {
 			}
 			return c.Cause() // End woke us; its cause counts
 		}
+		for c.w.Full() && c.ctx.Err() == nil {
+			// The peer does not read what it asked for: we read no further.
+			c.w.Flush()
+			select {
+			case <-c.w.Room():
+			case <-c.ctx.Done():
+			}
+		}
 		if c.ctx.Err() != nil {
 			return c.Cause() // nothing that comes behind the end has a meaning
 		}
@@ -227,9 +237,6 @@ func (c *Conn) sayGoodbye(cause error) bool {
 			e.Text = "" // as Google was recorded; the cause keeps it
 		}
 		return c.w.Append(func(dst []byte) []byte { return end(AppendStreamError(dst, &e)) }) == nil
-	case errors.Is(cause, ErrCut):
-		c.w.Abort(ErrCut)
-		reset(c.Conn)
 	}
 	return false
 }

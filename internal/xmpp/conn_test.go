@@ -165,6 +165,50 @@ func TestConnTellsItsEndBeforeThePeerCloses(t *testing.T) {
 	})
 }
 
+func TestConnReadsNoFurtherWhileThePeerReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handled := 0
+		e := runConn(t, func(c *xmpp.Conn, _ xmpp.Element) error {
+			handled++
+			return c.Append(func(dst []byte) []byte { return append(dst, make([]byte, 100<<10)...) })
+		})
+		go func() {
+			for range 100 {
+				if _, err := e.peer.Write([]byte("<message/>")); err != nil {
+					return // the stream has ended
+				}
+			}
+		}()
+		synctest.Wait()
+		if handled > 20 { // the writer is full at a mebibyte, and the pipe takes a little
+			t.Errorf("%d stanzas were handled although no answer is read", handled)
+		}
+		began := time.Now()
+		e.conn.End(xmpp.ErrGoodbye)
+		<-e.ran
+		if d := time.Since(began); d > xmpp.GoodbyeTime {
+			t.Errorf("the end took %v", d)
+		}
+		e.peer.Close()
+	})
+}
+
+func TestConnIsCutAtOnceThoughAWriteIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := runConn(t, func(*xmpp.Conn, xmpp.Element) error { return nil })
+		_ = e.conn.Append(func(dst []byte) []byte { return append(dst, make([]byte, 8<<20)...) })
+		e.conn.Flush()
+		synctest.Wait()
+		began := time.Now()
+		e.conn.End(xmpp.ErrCut)
+		<-e.ran
+		if d := time.Since(began); d != 0 {
+			t.Errorf("the cut took %v", d)
+		}
+		e.peer.Close()
+	})
+}
+
 func TestConnDoesNotWaitForEverToSayGoodbye(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := runConn(t, func(*xmpp.Conn, xmpp.Element) error { return nil })

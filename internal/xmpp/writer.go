@@ -11,7 +11,7 @@ import (
 // WriterOptions bound a [Writer]. The zero value is the default.
 type WriterOptions struct {
 	Timeout    time.Duration // a single write that is stuck that long ends the writer; 30 s
-	MaxPending int           // bytes that may wait before Append blocks; 1 MiB
+	MaxPending int           // bytes that may wait before the writer is full; 1 MiB
 }
 
 const (
@@ -32,9 +32,9 @@ type Writer struct {
 	timeout time.Duration
 	max     int
 	wake    chan struct{} // buffer of one; Run waits on it, anybody fills it, nobody closes it
+	room    chan struct{} // buffer of one; filled when writing has got on, or has ended; nobody closes it
 
 	mu      sync.Mutex // guards what follows
-	room    sync.Cond  // told when writing has got on, or has ended
 	pending []byte     // what is appended
 	spare   []byte     // the other buffer, while it is not being written
 	writing int        // how many bytes are being written
@@ -51,14 +51,13 @@ type Deadliner interface {
 
 // NewWriter returns a writer to dst. It writes nothing before Run is called.
 func NewWriter(dst Deadliner, opt WriterOptions) *Writer {
-	w := &Writer{dst: dst, timeout: opt.Timeout, max: opt.MaxPending, wake: make(chan struct{}, 1)}
+	w := &Writer{dst: dst, timeout: opt.Timeout, max: opt.MaxPending, wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	if w.timeout <= 0 {
 		w.timeout = writeTimeout
 	}
 	if w.max <= 0 {
 		w.max = maxPending
 	}
-	w.room.L = &w.mu
 	return w
 }
 
@@ -67,16 +66,14 @@ func NewWriter(dst Deadliner, opt WriterOptions) *Writer {
 // and must not call the writer. What it appends stays together, and stays here
 // until Flush is called or much has gathered.
 //
-// Append blocks while more than MaxPending bytes wait: a peer that does not
-// read slows down those that write to it. It returns the error that ended the
+// Append never waits: whoever answers many streams must not be held up by one
+// whose peer does not read. What keeps the pending bytes within bounds is that
+// the reading goroutine of a full writer reads no further (see Full), and that
+// the windows bound what others append. It returns the error that ended the
 // writer, net.ErrClosed behind Close, and then has not called f.
 func (w *Writer) Append(f func(dst []byte) []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.err == nil && !w.closed && len(w.pending)+w.writing > w.max {
-		w.flush()
-		w.room.Wait()
-	}
 	switch {
 	case w.err != nil:
 		return w.err
@@ -88,6 +85,23 @@ func (w *Writer) Append(f func(dst []byte) []byte) error {
 		w.flush()
 	}
 	return nil
+}
+
+// Full reports whether more than MaxPending bytes wait. Whoever appends in
+// answer to what it reads then stops reading until Room says that writing has
+// got on.
+func (w *Writer) Full() bool { return w.Pending() > w.max }
+
+// Room has a token when writing has got on, or has ended, since it was last
+// taken. One goroutine may wait for it.
+func (w *Writer) Room() <-chan struct{} { return w.room }
+
+// gotOn tells whoever waits for room.
+func (w *Writer) gotOn() {
+	select {
+	case w.room <- struct{}{}:
+	default:
+	}
 }
 
 // Flush lets what is pending leave now. It never blocks.
@@ -125,7 +139,7 @@ func (w *Writer) Close() {
 	defer w.mu.Unlock()
 	w.closed = true
 	w.signal()
-	w.room.Broadcast()
+	w.gotOn()
 }
 
 // Abort ends the writer at once; what is pending is dropped. Append and Run
@@ -148,7 +162,7 @@ func (w *Writer) end(err error) {
 	}
 	w.pending, w.spare = nil, nil
 	w.signal()
-	w.room.Broadcast()
+	w.gotOn()
 }
 
 // Run writes what is flushed, until Close, Abort or an error. It returns nil
@@ -227,7 +241,7 @@ func (w *Writer) put(out []byte, err error) {
 		return
 	}
 	w.spare = out[:0]
-	w.room.Broadcast()
+	w.gotOn()
 }
 
 // finished reports whether Close was called. Run asks when nothing is left.
