@@ -277,11 +277,15 @@ func (l *login) bind(el xmpp.Element) (*session, error) {
 		xmpp.CloseSoftly(l.conn.Conn)
 		return nil, errTooManyStreams
 	}
-	if err := l.conn.Send(xmpp.AppendBound(nil, id, s.jid())); err != nil {
-		s.box.leave(s)
-		return nil, err
+	err := ErrClosed
+	if l.srv.register(s) {
+		if err = l.conn.Send(xmpp.AppendBound(nil, id, s.jid())); err == nil {
+			return s, nil
+		}
+		l.srv.forget(s)
 	}
-	return s, nil
+	s.box.leave(s)
+	return nil, err
 }
 
 var errTooManyStreams = errors.New("the sender has as many streams as it may")

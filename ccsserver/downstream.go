@@ -146,7 +146,10 @@ func (s *session) downstream(m *ccs.Downstream) error {
 		if s.inFlight < s.srv.opt.Window {
 			break
 		}
-		s.waiting = true
+		if !s.waiting {
+			s.waiting = true
+			s.beat()
+		}
 		s.mu.Unlock()
 		s.Flush()
 		select {

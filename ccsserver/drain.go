@@ -88,32 +88,60 @@ func (s *session) after(d time.Duration, f func()) {
 	}
 }
 
+// drain announces the stream's end, the first time, and sees to it that the
+// stream closes. A later drain may only bring the end nearer: a server that is
+// shut down does not wait for one that takes its time.
 func (s *session) drain(opt DrainOptions) {
 	s.box.mu.Lock() // no upstream message is on its way to s behind this
 	first := s.draining.CompareAndSwap(false, true)
 	s.box.mu.Unlock()
-	if !first {
-		return
+	if first {
+		if opt.Announce == ByControl {
+			s.reply(func(dst []byte) []byte {
+				return appendAnswer(dst, &ccs.Control{Type: ccs.ControlDraining})
+			})
+			s.Flush()
+		} else {
+			s.callLast()
+		}
+		if f := s.srv.opt.Events.Draining; f != nil {
+			f(s.info())
+		}
 	}
-	if opt.Announce == ByControl {
-		s.reply(func(dst []byte) []byte {
-			return appendAnswer(dst, &ccs.Control{Type: ccs.ControlDraining})
-		})
-		s.Flush()
-	} else {
-		s.callLast()
-	}
-	if f := s.srv.opt.Events.Draining; f != nil {
-		f(s.info())
-	}
-	s.after(opt.Times.CloseAfter, func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeAfter.sooner(s.over, opt.Times.CloseAfter, func() {
 		s.mu.Lock()
 		s.mayClose = true
 		s.mu.Unlock()
 		s.closeIfIdle()
 	})
-	s.after(opt.Times.LastCall, s.callLast)
-	s.after(opt.Times.Limit, func() { s.End(xmpp.ErrGoodbye) })
+	s.lastCallAt.sooner(s.over, opt.Times.LastCall, s.callLast)
+	s.limit.sooner(s.over, opt.Times.Limit, func() { s.End(xmpp.ErrGoodbye) })
+}
+
+// An alarm is a timer that can only be brought forward. Guarded by the
+// session's mu.
+type alarm struct {
+	timer *time.Timer
+	at    time.Time
+}
+
+// sooner has f called after d, unless it is to be called earlier anyway, or the
+// stream is over.
+func (a *alarm) sooner(over bool, d time.Duration, f func()) {
+	at := time.Now().Add(d)
+	if over || a.timer != nil && !at.Before(a.at) {
+		return
+	}
+	a.stop()
+	a.timer, a.at = time.AfterFunc(d, f), at
+}
+
+func (a *alarm) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
 }
 
 func (s *session) callLast() {

@@ -245,8 +245,9 @@ func TestS66_S67_S68_WhileDraining(t *testing.T) {
 			p, _ := drained(t, srv)
 			p.write(downstream("m-1"), downstream("m-2"), downstream("m-3"))
 			time.Sleep(15*time.Second - 1)
-			p.wantQuiet()
+			p.wantBeats()
 			pass(1)
+			p.dropBeats()
 			p.want(nacked("m-2", "CONNECTION_DRAINING", textDraining), nacked("m-3", "CONNECTION_DRAINING", textDraining))
 			srv.wantHandedOn(t, 2)
 		})
@@ -342,6 +343,7 @@ func TestS69_TheEndOfADrain(t *testing.T) {
 			}
 			p.skip()
 			pass(1)
+			p.dropBeats() // its reader waits, and one was due
 			p.wantClosed(end)
 			o.want(t, 0, 1)
 			time.Sleep(2 * time.Second)
@@ -692,5 +694,31 @@ func TestCutResetsStreams(t *testing.T) {
 			t.Errorf("cut %v", ids)
 		}
 		b.wantCut()
+	})
+}
+
+func TestALaterDrainBringsTheEndNearer(t *testing.T) {
+	play(t, nil, func(t *testing.T, srv *server) {
+		p := srv.bind(t)
+		settle()
+		srv.Drain(ccsserver.DrainOptions{Times: ccsserver.DrainTimes{CloseAfter: time.Hour, Limit: time.Hour}})
+		p.want(control)
+		time.Sleep(40 * time.Second) // beyond what any drain would take by itself
+		p.write(pingIQ)
+		p.want(p.pong())
+		srv.Drain(ccsserver.DrainOptions{}) // as a shutdown does; announced it is already
+		time.Sleep(time.Second - 1)
+		p.wantQuiet()
+		pass(1)
+		p.wantClosed(end)
+	})
+	play(t, nil, func(t *testing.T, srv *server) {
+		p := srv.bind(t)
+		settle()
+		srv.Drain(ccsserver.DrainOptions{})
+		p.want(control)
+		srv.Drain(ccsserver.DrainOptions{Times: ccsserver.DrainTimes{CloseAfter: time.Hour, Limit: time.Hour}})
+		time.Sleep(time.Second) // never farther
+		p.wantClosed(end)
 	})
 }

@@ -564,6 +564,27 @@ func (p *peer) wantQuiet() {
 	}
 }
 
+// wantBeats takes the spaces that a stream writes while its reader waits for
+// room in the window, and checks that nothing else came and that the stream lives.
+func (p *peer) wantBeats() {
+	p.t.Helper()
+	p.wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if strings.Trim(string(p.unread), " ") != "" || p.err != nil {
+		p.t.Fatalf("the server wrote\n\t%s\nwant spaces at most", shown(string(p.unread), p.err))
+	}
+	p.unread = p.unread[:0]
+}
+
+// dropBeats takes the spaces between the stanzas that came.
+func (p *peer) dropBeats() {
+	p.wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unread = regexp.MustCompile(`(^|>) +(<|$)`).ReplaceAll(p.unread, []byte("$1$2"))
+}
+
 // wantClosed checks that these are the last bytes before the server's side of
 // the connection ends in order.
 func (p *peer) wantClosed(what ...string) {

@@ -39,6 +39,9 @@ func (s *session) stop() []*pending {
 		s.timeout.Stop()
 	}
 	s.quietTimer.Stop()
+	for _, a := range []*alarm{&s.closeAfter, &s.lastCallAt, &s.limit} {
+		a.stop()
+	}
 	for _, t := range s.timers {
 		t.Stop()
 	}
@@ -51,6 +54,17 @@ func (s *session) stop() []*pending {
 	return open
 }
 
+// waitingBeat is how often a stream writes a space whose reader waits for room
+// in the window: it does not see the peer go, but the write fails then.
+const waitingBeat = 5 * time.Second
+
+// beat has quiet look soon, now that the reader waits. Called with mu held.
+func (s *session) beat() {
+	if !s.over {
+		s.quietTimer.Reset(min(waitingBeat, s.srv.opt.QuietAfter))
+	}
+}
+
 // quiet looks whether the stream has been silent for too long: it writes a
 // space, pings, or gives the peer up; then it sleeps until the next thing may
 // be due (docs/protocol.md, Keepalive).
@@ -59,12 +73,15 @@ func (s *session) quiet() {
 	now := time.Now()
 	in, out := s.LastIn(), s.LastOut()
 
-	if now.Sub(out) >= opt.QuietAfter {
-		s.reply(func(dst []byte) []byte { return append(dst, xmpp.KeepAlive...) })
+	s.mu.Lock()
+	beat := opt.QuietAfter
+	if s.waiting {
+		beat = min(beat, waitingBeat)
+	}
+	space, ping := now.Sub(out) >= beat, false
+	if space {
 		out = now
 	}
-	s.mu.Lock()
-	ping := false
 	switch {
 	case s.waiting || !s.pinged.IsZero() && !in.Before(s.pinged):
 		s.pinged = time.Time{} // it lives, or it is we who do not read
@@ -86,14 +103,17 @@ func (s *session) quiet() {
 		ping = true
 		s.pinged = now
 	}
-	next := min(out.Add(opt.QuietAfter).Sub(now), in.Add(opt.QuietAfter).Sub(now))
+	next := min(out.Add(beat).Sub(now), in.Add(opt.QuietAfter).Sub(now))
 	if !s.pinged.IsZero() {
-		next = min(out.Add(opt.QuietAfter).Sub(now), s.pinged.Add(opt.PingTimeout).Sub(now))
+		next = min(out.Add(beat).Sub(now), s.pinged.Add(opt.PingTimeout).Sub(now))
 	}
 	if !s.over {
 		s.quietTimer.Reset(max(next, time.Millisecond))
 	}
 	s.mu.Unlock()
+	if space {
+		s.reply(func(dst []byte) []byte { return append(dst, xmpp.KeepAlive...) })
+	}
 	if ping {
 		s.reply(func(dst []byte) []byte { return xmpp.AppendPing(dst, ccs.DefaultHost, s.jid(), "ping") })
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"penstock/ccs"
-	"penstock/internal/xmpp"
 )
 
 // A Server accepts CCS streams. Its methods may be called by any goroutine.
@@ -136,9 +135,6 @@ func (srv *Server) serveConn(conn net.Conn) {
 
 	unlink := context.AfterFunc(srv.ctx, func() { s.End(ErrClosed) })
 	defer unlink()
-	if !srv.register(s) {
-		s.End(xmpp.ErrGoodbye)
-	}
 	if f := srv.opt.Events.Bound; f != nil {
 		f(s.info())
 	}
@@ -159,7 +155,8 @@ func (srv *Server) admit(conn net.Conn) (*session, error) {
 	return srv.login(ctx, secured)
 }
 
-// register makes s known, unless the server is shut.
+// register makes s known, unless the server is shut. It comes before the peer
+// learns that it is bound: whoever has logged in is there to be drained.
 func (srv *Server) register(s *session) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()

@@ -41,7 +41,10 @@ type session struct {
 	mayClose     bool          // draining, and long enough
 	closing      bool          // the reader stops at the end of what it has read
 	over         bool          // the stream is gone; no timer is armed any more
-	timers       []*time.Timer // a handful: readiness and the steps of a drain
+	timers       []*time.Timer // a handful: readiness, and drains that are yet to be announced
+	closeAfter   alarm         // the steps of a drain
+	lastCallAt   alarm
+	limit        alarm
 	quietTimer   *time.Timer
 	pinged       time.Time // zero: no ping is out
 	ponged       bool      // the peer has answered a ping of ours once

@@ -28,7 +28,7 @@ func TestS47_R_A24_TheWindowIsABrakeAndNothingElse(t *testing.T) {
 			srv.wantHandedOn(t, 100)
 			p.wantQuiet()
 			time.Sleep(5 * time.Second)
-			p.wantQuiet()
+			p.wantBeats()
 			srv.wantHandedOn(t, 100)
 
 			srv.take(t).Answer(nil, nil)
@@ -93,6 +93,7 @@ func TestS47_R_A24_TheWindowIsABrakeAndNothingElse(t *testing.T) {
 			for i := range 500 {
 				all[acked(fmt.Sprint("m-", i))] = true
 			}
+			p.dropBeats()
 			p.wantInAnyOrder(all)
 			if len(srv.closed()) != 0 {
 				t.Error("the stream was closed")
@@ -191,5 +192,21 @@ func TestS48_AThousandAtOnceAreAllAnswered(t *testing.T) {
 		p.wantInAnyOrder(want)
 		p.wantQuiet()
 		srv.wantHandedOn(t, 1000)
+	})
+}
+
+func TestAPeerThatGoesIsMissedThoughNobodyReads(t *testing.T) {
+	play(t, &ccsserver.Options{AnswerTimeout: time.Hour}, func(t *testing.T, srv *server) {
+		srv.hold()
+		p := srv.bind(t)
+		for i := range 150 {
+			p.write(downstream(fmt.Sprint("m-", i)))
+		}
+		settle()
+		p.conn.Close()
+		time.Sleep(10*time.Second + 1)
+		if len(srv.closed()) != 1 {
+			t.Error("the stream of a peer that has gone is still there after two spaces")
+		}
 	})
 }

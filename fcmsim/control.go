@@ -201,6 +201,9 @@ func (c *streamChoice) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// maxDrain is when a draining stream closes in any case (docs/protocol.md, Draining).
+const maxDrain = 30 * time.Second
+
 func (s *Sim) postDrain(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var body struct {
 		Streams    streamChoice `json:"streams"`
@@ -219,8 +222,8 @@ func (s *Sim) postDrain(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, errors.New(`announce must be "control" or "nack"`)
 	}
 	if ms := body.CloseAfter; ms != nil {
-		if *ms < 0 || *ms > time.Hour.Milliseconds() {
-			return nil, errors.New("close_after_ms must be between 0 and 3600000")
+		if *ms < 0 || *ms > maxDrain.Milliseconds() {
+			return nil, fmt.Errorf("close_after_ms must be between 0 and %d: any draining stream closes within that time", maxDrain.Milliseconds())
 		}
 		// Zero would mean the default.
 		after := max(time.Duration(*ms)*time.Millisecond, time.Millisecond)

@@ -227,7 +227,7 @@ func TestControlFaults(t *testing.T) {
 		`{"Nack":"A"}`:                       `"nack"`,
 		`{"slow":true}`:                      "cannot simulate slow reads",
 		`{"wrong_bytes":"x"}`:                "cannot simulate wrong bytes",
-		`{"cut":"yes"}`:                      "cut must be true or false, not string",
+		`{"cut":"yes"}`:                      "cut must be true or false, and holds a string",
 		`{"cut":true,"next":0}`:              "next",
 		`{"cut":true,"share":0}`:             "share",
 		`{"nack":"A","nack_share":0}`:        "nack_share",
@@ -294,7 +294,8 @@ func TestControlDevices(t *testing.T) {
 	r.refused("POST", "/devices/nobody/state", `{"online":true}`, 404, "no device")
 	r.refused("POST", path+"/state", `{}`, 400, "online, live")
 	r.refused("POST", path+"/state", `{"online":"no"}`, 400, "true or false")
-	r.refused("POST", path+"/upstream", `{"data":{"k":1}}`, 400, "string")
+	r.refused("POST", path+"/upstream", `{"data":{"k":1}}`, 400, "data must be an object of strings, and holds a number")
+	r.refused("POST", "/devices", `{"topics":[1]}`, 400, "topics must be a list of strings, and holds a number")
 	r.refused("POST", path+"/upstream", `{"time_to_live":-1}`, 400, "time_to_live")
 	r.refused("POST", path+"/upstream", `{"time_to_live":9223372036854775807}`, 400, "time_to_live")
 	r.refused("GET", "/upstream/never", "", 404, "no upstream message")
@@ -304,6 +305,7 @@ func TestControlDevices(t *testing.T) {
 	r.refused("POST", "/drain", `{"streams":[1]}`, 400, `"all"`)
 	r.refused("POST", "/drain", `{"announce":"shout"}`, 400, "control")
 	r.refused("POST", "/drain", `{"close_after_ms":-1}`, 400, "close_after_ms")
+	r.refused("POST", "/drain", `{"close_after_ms":30001}`, 400, "between 0 and 30000")
 	r.refused("POST", "/cut", `{"stream":"all"}`, 400, `"streams"`)
 }
 

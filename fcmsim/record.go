@@ -211,7 +211,11 @@ func (s *Sim) answered(id string, m *ccs.Downstream, answer ccs.FromServer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.streams[id]
-	if st == nil || m == nil {
+	if st == nil {
+		return
+	}
+	if m == nil {
+		s.refused(st, answer)
 		return
 	}
 	e := st.pending[m]
@@ -226,6 +230,21 @@ func (s *Sim) answered(id string, m *ccs.Downstream, answer ccs.FromServer) {
 	case *ccs.Nack:
 		e.Answer, e.Error, e.ErrorDescription = "nack", a.Code, a.Description
 	}
+}
+
+// refused records a message that was nacked for what is wrong in it: nobody
+// received it as a message, but whoever looks for the nack looks here. Acks of
+// the app server that were refused are no messages. Called with mu held.
+func (s *Sim) refused(st *stream, answer ccs.FromServer) {
+	nack, ok := answer.(*ccs.Nack)
+	if !ok || nack.Code == ccs.CodeBadAck {
+		return
+	}
+	now := s.opt.Now()
+	s.book.add(&entry{stream: st, Reception: Reception{
+		Time: now, Stream: st.id, MessageID: nack.MessageID, To: nack.From,
+		Answer: "nack", Error: nack.Code, ErrorDescription: nack.Description, AnsweredAt: now,
+	}})
 }
 
 func (s *Sim) closed(v ccsserver.Stream) {

@@ -291,6 +291,30 @@ func TestRecord(t *testing.T) {
 	})
 }
 
+func TestTheRecordTellsOfMessagesThatWereWrong(t *testing.T) {
+	inBubble(t, fcmsim.Options{}, func(b *bench) {
+		a := b.login()
+		to := b.Tokens()[0]
+		tooBig := down(to, "big")
+		tooBig.Data = map[string]string{"k": strings.Repeat("x", ccs.MaxPayload)}
+		a.send(tooBig)
+		nack := a.wantNack("big", ccs.CodeInvalidJSON)
+		a.send(&ccs.Ack{MessageID: "an ack to nobody"})
+		a.wantNack("an ack to nobody", ccs.CodeBadAck)
+		a.sendAcked(down(to, "good"))
+
+		record := b.Record()
+		if len(record) != 2 {
+			t.Fatalf("%d receptions, want the wrong message and the good one", len(record))
+		}
+		r := record[0]
+		if r.MessageID != "big" || r.To != to || r.Answer != "nack" || r.Error != ccs.CodeInvalidJSON ||
+			r.ErrorDescription != nack.Description || r.AnsweredAt.IsZero() || len(r.DeliveredTo) > 0 {
+			t.Errorf("got %+v", r)
+		}
+	})
+}
+
 func TestUpstream(t *testing.T) {
 	state := func(b *bench, id ccs.MessageID, want string, offers int) {
 		b.t.Helper()

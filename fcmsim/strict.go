@@ -56,6 +56,11 @@ func decodeBody(r *http.Request, into any) error {
 	}
 	err = json.Unmarshal(text, into)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		// Inside a list or an object Go names the type of the element.
+		name, _, _ := strings.Cut(wrong.Field, ".")
+		if i := slices.Index(known, name); i >= 0 {
+			return fmt.Errorf("%s must be %s, and holds %s", name, kindName(reflect.TypeOf(into).Elem().Field(i).Type), withArticle(wrong.Value))
+		}
 		return fmt.Errorf("%s must be %s, not %s", wrong.Field, kindName(wrong.Type), wrong.Value)
 	}
 	return err
@@ -70,7 +75,22 @@ func fieldNames(t reflect.Type) []string {
 	return names
 }
 
+// withArticle makes a noun of what package json calls a JSON value.
+func withArticle(value string) string {
+	if value == "bool" {
+		return "true or false"
+	}
+	value, _, _ = strings.Cut(value, " ") // "number 1.5"
+	if strings.HasPrefix(value, "a") || strings.HasPrefix(value, "o") {
+		return "an " + value
+	}
+	return "a " + value
+}
+
 func kindName(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
@@ -81,7 +101,7 @@ func kindName(t reflect.Type) string {
 	case reflect.Float64:
 		return "a number"
 	case reflect.Slice:
-		return "a list"
+		return "a list of strings"
 	default:
 		return "an object of strings"
 	}
