@@ -54,6 +54,17 @@ The control API is told in docs/simulator.md.`
 
 // Run serves until the context ends, then drains.
 func (c *simCmd) Run(e *env) error {
+	if len(c.CCSListen) == 0 {
+		return usage("--ccs-listen is empty: give host:port, such as 127.0.0.1:0 for any free port")
+	}
+	for _, address := range c.CCSListen {
+		if err := checkAddress("--ccs-listen", address); err != nil {
+			return err
+		}
+	}
+	if err := checkAddress("--control-listen", c.ControlListen); err != nil {
+		return err
+	}
 	dir, err := c.dir()
 	if err != nil {
 		return err
@@ -160,6 +171,18 @@ of its tokens into the environment and send a message:
 See what came:  curl %s/record
 Everything else: docs/simulator.md. Ctrl-C ends it.
 `, strings.Join(addrs, " and "), program(), l.CCS, l.CAFile, l.SenderID, l.Control)
+}
+
+// checkAddress refuses what is no address to listen on, by the flag's name.
+func checkAddress(flag, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return usage("%s %q is no address: give host:port, such as 127.0.0.1:0 for any free port", flag, address)
+	}
+	return nil
 }
 
 // listenError says which flag to change.

@@ -282,3 +282,12 @@ func TestDemoNoticesADoubleSend(t *testing.T) {
 		t.Errorf("got %+v", rep)
 	}
 }
+
+func TestSimRefusesWhatIsNoAddress(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--ccs-listen", "foo"}, {"--ccs-listen", "127.0.0.1:99999"}, {"--ccs-listen", ""}, {"--control-listen", "9000"}} {
+		r := run(append([]string{"sim"}, args...)...)
+		r.want(t, 2)
+		r.wantErr(t, args[0], "host:port")
+	}
+}
