@@ -38,6 +38,7 @@ const (
 const (
 	MaxMessageID = 1 << 10              // bytes
 	MaxPayload   = 4096                 // UTF-8 bytes of keys and values of data plus notification
+	MaxEncoded   = 60 << 10             // bytes of a downstream message as JSON: with its stanza it fits into 64 KiB
 	MaxTTL       = 28 * 24 * time.Hour  // 2,419,200 s, four weeks: the default too
 	MaxDepth     = 16                   // nesting of JSON values in one message
 	Window       = 100                  // unanswered messages on one stream, each way

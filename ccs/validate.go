@@ -40,6 +40,7 @@ func (m *Downstream) check() *FieldError {
 		(*Downstream).checkDataKeys,
 		(*Downstream).checkSize,
 		(*Downstream).checkUTF8,
+		(*Downstream).checkWhole,
 	} {
 		if e := rule(m); e != nil {
 			return e
@@ -73,6 +74,38 @@ func (m *Downstream) checkTarget() *FieldError {
 		return &FieldError{Field: keyTo, Reason: `must not stand beside "condition"`, label: labelTarget}
 	}
 	return nil
+}
+
+// checkWhole bounds what no other rule does, so that every valid message fits
+// into a stanza: one that does not would end every stream that it is sent on.
+func (m *Downstream) checkWhole() *FieldError {
+	field, longest := keyTo, len(m.To)
+	sum := len(m.MessageID)
+	for _, f := range [...]struct {
+		name string
+		n    int
+	}{
+		{keyTo, len(m.To)}, {keyCondition, len(m.Condition)},
+		{keyCollapseKey, len(m.CollapseKey)}, {keyRestrictedPackageName, len(m.RestrictedPackageName)},
+	} {
+		sum += f.n
+		if f.n > longest {
+			field, longest = f.name, f.n
+		}
+	}
+	// A byte takes six at most; MaxPayload bounds the payload's share.
+	if 6*(sum+MaxPayload)+8*(len(m.Data)+len(m.Notification))+512 <= MaxEncoded {
+		return nil
+	}
+	n := len(AppendFromApp(nil, m))
+	if n <= MaxEncoded {
+		return nil
+	}
+	return &FieldError{
+		Field:  field,
+		Reason: fmt.Sprintf("is so long that the message has %d bytes as JSON: at most %d are allowed", n, MaxEncoded),
+		label:  labelTooBig,
+	}
 }
 
 func (m *Downstream) checkTTL() *FieldError {

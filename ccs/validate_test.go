@@ -34,6 +34,10 @@ func TestValidate(t *testing.T) {
 		{"C19 payload above its limit", ccs.Downstream{To: "T", MessageID: "m", Data: map[string]string{"k": strings.Repeat("v", 4095)}, Notification: map[string]string{"": "x"}}, "data"},
 		{"C19 notification above its limit", ccs.Downstream{To: "T", MessageID: "m", Notification: map[string]string{"k": strings.Repeat("v", 4096)}}, "notification"},
 		{"C19 bytes are counted and not characters", ccs.Downstream{To: "T", MessageID: "m", Data: map[string]string{"k": strings.Repeat("é", 2048)}}, "data"},
+		{"C19 a collapse key that fits into no stanza", ccs.Downstream{To: "T", MessageID: "m", CollapseKey: ccs.CollapseKey(strings.Repeat("&", 12_000))}, "collapse_key"},
+		{"C19 the same length where nothing needs escaping", ccs.Downstream{To: "T", MessageID: "m", CollapseKey: ccs.CollapseKey(strings.Repeat("a", 12_000))}, ""},
+		{"C19 a token that fits into no stanza", ccs.Downstream{To: ccs.RegistrationToken(strings.Repeat("t", 62_000)), MessageID: "m"}, "to"},
+		{"C19 a condition that fits into no stanza", ccs.Downstream{Condition: strings.Repeat("c", 62_000), MessageID: "m"}, "condition"},
 		{"a priority of its own", ccs.Downstream{To: "T", MessageID: "m", Priority: "HIGH"}, "priority"},
 		{"a token that is not UTF-8", ccs.Downstream{To: "\xff", MessageID: "m"}, "to"},
 		{"an id that is not UTF-8", ccs.Downstream{To: "T", MessageID: "\xff"}, "message_id"},
@@ -92,4 +96,34 @@ func ExampleDownstream_Validate() {
 	// Output:
 	// field "time_to_live": must be between 0 and 2419200 seconds, and is 696h0m0s
 	// <nil>
+}
+
+// TestEveryValidMessageFitsIntoAStanza encodes the largest messages that are
+// valid: one that took more than 64 KiB would end every stream it is sent on.
+func TestEveryValidMessageFitsIntoAStanza(t *testing.T) {
+	const stanza = 64<<10 - 200 // less what stands around the JSON
+	many := make(map[string]string)
+	for i := range 2_000 {
+		many[string(rune(1+i%31))+string(rune(1+i/31))] = ""
+	}
+	for name, m := range map[string]ccs.Downstream{
+		"escapes throughout": {
+			MessageID: ccs.MessageID(strings.Repeat("<", ccs.MaxMessageID)), To: "T",
+			Data: map[string]string{"\x01": strings.Repeat("\x01", ccs.MaxPayload-1)},
+		},
+		"many keys": {MessageID: "m", To: "T", Data: many},
+	} {
+		for n := 0; ; n += 500 {
+			m.CollapseKey = ccs.CollapseKey(strings.Repeat("&", n))
+			if m.Validate() != nil {
+				if n == 0 {
+					t.Errorf("%s: not valid at all: %v", name, m.Validate())
+				}
+				break
+			}
+			if size := len(ccs.AppendFromApp(nil, &m)); size > stanza {
+				t.Errorf("%s: valid, and has %d bytes", name, size)
+			}
+		}
+	}
 }

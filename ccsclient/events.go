@@ -34,7 +34,8 @@ type Events struct {
 	// Handled: a handler is done with an upstream message or a receipt for
 	// good; err is nil, or why it failed. It was acked in both cases.
 	Handled func(m ccs.FromServer, err error)
-	// Unhandled: no handler is set for this message; it was not acked.
+	// Unhandled: no handler is set for this message, or it is a receipt and too
+	// many wait for theirs; it was not acked.
 	Unhandled func(m ccs.FromServer)
 	// Odd: something was ignored that CCS does not know: a payload that is no
 	// message, an unknown type, an answer to an unknown id.

@@ -35,15 +35,18 @@ var ErrTryAgain = errors.New("try again")
 
 const (
 	maxTries = 6      // calls of a handler for one message
-	inboxMax = 1_000  // messages that wait for a handler; at the bound their stream is closed
+	inboxMax = 1_000  // messages, and receipts apart from them, that wait for a handler
 	seenMax  = 10_000 // handled messages that are remembered
 )
 
 // An inbox hands what came from devices to the program's handlers and acks it.
+// Receipts have a queue and workers of their own: they hold back no message.
 type inbox struct {
-	opt  *Options
-	out  Sender
-	work chan *delivery // written by take, never closed; read by the workers
+	opt *Options
+	out Sender
+	// Written by take, never closed; read by the workers.
+	upstream chan *delivery
+	receipts chan *delivery
 
 	mu   sync.Mutex // guards what follows, and the deliveries' fields
 	seen map[inboxKey]*delivery
@@ -69,15 +72,17 @@ type delivery struct {
 func newInbox(opt *Options, out Sender) *inbox {
 	return &inbox{
 		opt: opt, out: out,
-		work: make(chan *delivery, inboxMax), seen: make(map[inboxKey]*delivery),
+		upstream: make(chan *delivery, inboxMax), receipts: make(chan *delivery, inboxMax),
+		seen: make(map[inboxKey]*delivery),
 	}
 }
 
 // take takes over a message that s brought. It does not block; false: there is
-// no room.
+// no room. A receipt that finds none is left unacked, for the server to bring
+// again: it is not worth a stream.
 func (b *inbox) take(s *Session, m ccs.FromServer) bool {
 	d := &delivery{m: m}
-	handled := false
+	handled, work := false, b.upstream
 	switch m := m.(type) {
 	case *ccs.Upstream:
 		d.key = inboxKey{m.From, m.MessageID, false}
@@ -87,12 +92,10 @@ func (b *inbox) take(s *Session, m ccs.FromServer) bool {
 		// Receipts of one message to several devices share their id.
 		d.key = inboxKey{m.Device, m.MessageID, true}
 		d.ack = &ccs.Ack{To: ccs.ReceiptFrom, MessageID: m.MessageID}
-		handled = b.opt.Receipts != nil
+		handled, work = b.opt.Receipts != nil, b.receipts
 	}
 	if !handled {
-		if f := b.opt.Events.Unhandled; f != nil {
-			f(m)
-		}
+		b.unhandled(m)
 		return true
 	}
 	b.mu.Lock()
@@ -108,38 +111,51 @@ func (b *inbox) take(s *Session, m ccs.FromServer) bool {
 	}
 	d.streams = append(d.streams, s)
 	select {
-	case b.work <- d:
+	case work <- d:
 		b.seen[d.key] = d
 		b.mu.Unlock()
 		return true
 	default:
 		b.mu.Unlock()
-		return false
+		if d.key.receipt {
+			b.unhandled(m)
+		}
+		return d.key.receipt
+	}
+}
+
+func (b *inbox) unhandled(m ccs.FromServer) {
+	if f := b.opt.Events.Unhandled; f != nil {
+		f(m)
 	}
 }
 
 // run handles messages until ctx ends, on as many goroutines as the options
-// say. What is not handled then is not acked, and will come again.
+// say for either kind. What is not handled then is not acked, and will come
+// again.
 func (b *inbox) run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for range b.opt.Handlers {
-		workers.Go(func() {
-			for {
-				select {
-				case d := <-b.work:
-					if err := b.handle(ctx, d); ctx.Err() == nil {
-						b.finish(d, err)
-					} else {
-						b.forget(d)
-						return
-					}
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
+		workers.Go(func() { b.serve(ctx, b.upstream) })
+		workers.Go(func() { b.serve(ctx, b.receipts) })
 	}
 	workers.Wait()
+}
+
+func (b *inbox) serve(ctx context.Context, work <-chan *delivery) {
+	for {
+		select {
+		case d := <-work:
+			err := b.handle(ctx, d)
+			if ctx.Err() != nil {
+				b.forget(d)
+				return
+			}
+			b.finish(d, err)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // handle calls the handler, again if it asks for it.

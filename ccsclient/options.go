@@ -92,8 +92,8 @@ type Options struct {
 	// is not acked: the server keeps it for a stream that has one.
 	Upstream UpstreamHandler
 	Receipts ReceiptHandler
-	// Handlers is how many messages are handled at a time. With one, in the
-	// order in which they came. Default 1.
+	// Handlers is how many messages, and as many receipts, are handled at a
+	// time. With one, in the order in which they came. Default 1.
 	Handlers int
 
 	Events *Events

@@ -661,3 +661,30 @@ func TestMoreUpstreamThanIsHandledClosesItsStream(t *testing.T) {
 		}
 	})
 }
+
+func TestAReceiptHoldsBackNoUpstreamMessage(t *testing.T) {
+	play(t, func(t *testing.T, srv *server) {
+		h, calls := handler()
+		var unhandled int
+		p, st := srv.bound(func(o *ccsclient.Options) {
+			o.Upstream = h
+			o.Receipts = func(ctx context.Context, _ *ccs.Receipt) error {
+				<-ctx.Done() // the slowest handler there is
+				return ctx.Err()
+			}
+			o.Events.Unhandled = func(ccs.FromServer) { unhandled++ }
+		})
+		for i := range 1_500 { // the first is being handled, a thousand wait
+			st.receipt(string(nth(i)))
+		}
+		st.upstream("device", "u-1")
+		handled(t, calls, "u-1").end <- nil
+		st.wantAck("device", "u-1")
+		if unhandled != 499 {
+			t.Errorf("%d receipts found no room, want 499", unhandled)
+		}
+		if n := len(p.State().Streams); n != 1 || len(srv.dialled()) != 1 {
+			t.Errorf("%d streams after %d dials: receipts are worth no stream", n, len(srv.dialled()))
+		}
+	})
+}

@@ -50,11 +50,12 @@ type item struct {
 	timer   *time.Timer
 
 	// Guarded by the mailbox's mu.
-	seq    uint64
-	due    time.Time // when its time to live is over
-	offers int
-	on     *session // unacked there; nil: waiting
-	over   bool
+	seq     uint64
+	due     time.Time // when its time to live is over
+	offers  int
+	offered time.Time // the last time
+	on      *session  // unacked there; nil: waiting
+	over    bool
 }
 
 // A queue holds waiting items in order; those that are over are skipped when met.
@@ -169,6 +170,7 @@ func (b *mailbox) pump() {
 			q.pop()
 			it.on = s
 			it.offers++
+			it.offered = time.Now()
 			s.hold(it)
 			s.Flush()
 			made = append(made, offer{it, s.id, it.offers})
@@ -192,11 +194,11 @@ func (b *mailbox) choose(it *item) *session {
 		if !s.ready || s.draining.Load() {
 			continue
 		}
-		if !it.receipt && len(s.unacked) >= b.srv.opt.UpstreamWindow {
+		if !it.receipt && len(s.unacked) >= b.srv.opt.UpstreamWindow || it.receipt && !s.takesReceipts() {
 			continue
 		}
 		if s.Pending() > upstreamPending {
-			s.lookAgain()
+			s.lookAgain(readingTime)
 			continue
 		}
 		b.next = (b.next + i + 1) % len(b.sessions)
@@ -205,15 +207,39 @@ func (b *mailbox) choose(it *item) *session {
 	return nil
 }
 
+// takesReceipts reports whether s may get another receipt. A peer that acks
+// receipts gets no more than it keeps up with; one that never does, as many
+// ran for years, gets them all, and the oldest are given up. Called with the
+// mailbox's mu held.
+func (s *session) takesReceipts() bool {
+	if len(s.receipts) < unackedReceipt || s.acksNoReceipts {
+		return true
+	}
+	last := s.receipts[0].offered
+	if s.receiptAcked.After(last) {
+		last = s.receiptAcked
+	}
+	if left := receiptPatience - time.Since(last); left > 0 {
+		s.lookAgain(left)
+		return false
+	}
+	s.acksNoReceipts = true
+	return true
+}
+
 // lookAgain has the mailbox look at s again in a while: the quickest sign that
 // the peer has read on is that it writes, but it need not. Called with the
 // mailbox's mu held.
-func (s *session) lookAgain() {
-	s.held.Store(true)
+func (s *session) lookAgain(in time.Duration) {
+	at := time.Now().Add(in)
+	if s.held.Swap(true) && !at.Before(s.againAt) {
+		return // a look is due before that
+	}
+	s.againAt = at
 	if s.again == nil {
-		s.again = time.AfterFunc(readingTime, s.unhold)
+		s.again = time.AfterFunc(in, s.unhold)
 	} else {
-		s.again.Reset(readingTime)
+		s.again.Reset(in)
 	}
 }
 
@@ -279,6 +305,7 @@ func (s *session) ack(a *ccs.Ack) {
 	} else if i := s.receiptFor(a); i >= 0 {
 		it = s.receipts[i]
 		s.receipts = slices.Delete(s.receipts, i, i+1)
+		s.receiptAcked, s.acksNoReceipts = time.Now(), false
 	}
 	if it == nil {
 		b.mu.Unlock()

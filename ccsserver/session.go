@@ -50,10 +50,13 @@ type session struct {
 	ponged       bool      // the peer has answered a ping of ours once
 
 	// Guarded by box.mu.
-	ready    bool
-	unacked  map[upKey]*item
-	receipts []*item
-	again    *time.Timer // of lookAgain
+	ready          bool
+	unacked        map[upKey]*item
+	receipts       []*item
+	again          *time.Timer // of lookAgain
+	againAt        time.Time
+	receiptAcked   time.Time // the last time
+	acksNoReceipts bool      // it had all the time to
 }
 
 // errPeerDead ends a stream whose peer lets a ping go by.

@@ -33,6 +33,9 @@ const (
 	// neither count towards the window nor come again for ever.
 	receiptOffers  = 3
 	unackedReceipt = 1000
+	// How long a stream with that many may go without acking one before it
+	// counts as one that never will.
+	receiptPatience = 30 * time.Second
 	// A stream whose peer reads too slowly gets no upstream message, so that
 	// whoever offers one is never stuck in a write.
 	upstreamPending = 256 << 10

@@ -501,8 +501,17 @@ func TestS60_ReceiptsHoldNothingBack(t *testing.T) {
 			var offers []*offer
 			for i := range 1002 {
 				offers = append(offers, srv.offer(t, receiptOf(fmt.Sprint(i))))
-				p.want(receipt(fmt.Sprint(i)))
+				if i < 1000 {
+					p.want(receipt(fmt.Sprint(i)))
+				}
 			}
+			u := srv.offer(t, fromDevice("u-1")) // waits for no receipt
+			p.want(upstream("u-1"))
+			u.want(t, 0, 1)
+			time.Sleep(30*time.Second - 1)
+			p.wantQuiet()
+			pass(1) // a peer that has acked none until now never will
+			p.want(receipt("1000"), receipt("1001"))
 			offers[0].want(t, ccsserver.Dropped, 1)
 			offers[1].want(t, ccsserver.Dropped, 1)
 			offers[2].want(t, 0, 1)
@@ -510,7 +519,30 @@ func TestS60_ReceiptsHoldNothingBack(t *testing.T) {
 			offers[2].want(t, ccsserver.Acked, 1)
 			p.cut()
 			p = srv.bind(t)
-			p.want(receipt("3"), receipt("4"), receipt("5"))
+			settle()
+			if all := p.came(); !strings.Contains(all, receipt("3")+receipt("4")+receipt("5")) {
+				t.Errorf("what was unacked did not come again in order: %.300s", all)
+			}
+		})
+	})
+	t.Run("a peer that acks receipts gets no more than it keeps up with", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bind(t)
+			var offers []*offer
+			for i := range 3000 {
+				offers = append(offers, srv.offer(t, receiptOf(fmt.Sprint(i))))
+			}
+			for i := range 3000 {
+				p.want(receipt(fmt.Sprint(i)))
+				if i < 1000 {
+					time.Sleep(20 * time.Millisecond)
+				}
+				p.write(ack("gcm.googleapis.com", "dr2:"+fmt.Sprint(i)))
+			}
+			p.wantQuiet()
+			for _, o := range offers {
+				o.want(t, ccsserver.Acked, 1)
+			}
 		})
 	})
 	t.Run("a receipt that waits for a day is over", func(t *testing.T) {
@@ -795,8 +827,8 @@ func TestASlowReaderGetsItsUpstreamInTheEnd(t *testing.T) {
 			offers = append(offers, srv.offer(t, receiptOf(fmt.Sprint(i))))
 		}
 		offers[3999].want(t, 0, 0)
-		p.listen() // it reads on, and says nothing
-		time.Sleep(5 * time.Second)
+		p.listen()                   // it reads on, and says nothing
+		time.Sleep(40 * time.Second) // receipts that are not acked wait half a minute, too
 		p.skip()
 		offers[3999].want(t, 0, 1)
 	})
