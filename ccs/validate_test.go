@@ -113,7 +113,7 @@ func TestEveryValidMessageFitsIntoAStanza(t *testing.T) {
 		},
 		"many keys": {MessageID: "m", To: "T", Data: many},
 	} {
-		for n := 0; ; n += 500 {
+		for n := 0; n < 100_000; n += 500 {
 			m.CollapseKey = ccs.CollapseKey(strings.Repeat("&", n))
 			if m.Validate() != nil {
 				if n == 0 {

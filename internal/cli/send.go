@@ -20,7 +20,7 @@ type sendCmd struct {
 	Condition    string            `placeholder:"EXPR" help:"Topics instead of --to: 'A' in topics && 'B' in topics."`
 	Data         map[string]string `mapsep:"none" placeholder:"K=V" help:"An entry of data; repeat it for more."`
 	Notification map[string]string `mapsep:"none" placeholder:"K=V" help:"An entry of notification, such as title=Hello; repeat it for more."`
-	Receipt      bool              `help:"Ask for a delivery receipt. It goes to whichever stream of the sender handles receipts."`
+	Receipt      bool              `help:"Ask for a delivery receipt. It is offered to one of the sender's streams after another, three at most, until one acks it; this command does not."`
 	TTL          string            `name:"ttl" placeholder:"60s" help:"Time to live, a duration or seconds, at most four weeks. 0: now or never. Default: four weeks."`
 	CollapseKey  string            `name:"collapse-key" placeholder:"KEY" help:"An offline device gets only the newest message with this key."`
 	Priority     string            `placeholder:"normal|high" help:"How urgent: normal or high. Default: normal for data, high for notifications."`
@@ -212,8 +212,9 @@ func (s *sending) sendAll(ctx context.Context, source func() (*ccs.Downstream, e
 			defer cancel()
 			s.answered(a, err)
 		}
+		handed := time.Now()
 		if err := s.pool.SendFunc(one, m, done); err != nil {
-			done(ccsclient.Answer{Message: m}, err)
+			done(ccsclient.Answer{Message: m, Took: time.Since(handed)}, err)
 		}
 	}
 }
@@ -301,7 +302,7 @@ func (s *sending) why(a ccsclient.Answer, err error) string {
 	case !s.connected && s.env.ctx.Err() == nil:
 		return "not sent: no connection within " + s.cmd.Timeout.String()
 	case errors.Is(err, context.DeadlineExceeded):
-		return "not sent: no connection and no room within " + s.cmd.Timeout.String()
+		return "not sent: no room in the window, or no connection, within " + s.cmd.Timeout.String()
 	case errors.Is(err, context.Canceled):
 		return "not sent: interrupted"
 	}
