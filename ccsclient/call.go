@@ -38,7 +38,7 @@ const (
 
 // landed is the stream's word on the message. It runs on the stream's reading
 // goroutine.
-func (c *call) landed(s *Session, _ *ccs.Downstream, l landing) {
+func (c *call) landed(s *Session, l landing) {
 	p := c.p
 	p.mu.Lock()
 	var tell telling

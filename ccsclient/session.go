@@ -51,7 +51,7 @@ type flight struct {
 // A lander is told once what became of a message that a stream had taken. It is
 // called by the stream's reading goroutine, or by the one that ends it.
 type lander interface {
-	landed(s *Session, m *ccs.Downstream, l landing)
+	landed(s *Session, l landing)
 }
 
 // A landing is what a stream knows of a message in the end: an ack (neither
@@ -138,7 +138,7 @@ func (s *Session) finish() {
 		s.pool.orphaned(left)
 	} else {
 		for _, f := range left {
-			f.to.landed(s, f.m, landing{over: true})
+			f.to.landed(s, landing{over: true})
 		}
 	}
 	close(s.over)
@@ -239,7 +239,7 @@ func (s *Session) Send(ctx context.Context, m *ccs.Downstream) (Answer, error) {
 // once is the lander of one message.
 type once chan landing
 
-func (c once) landed(_ *Session, _ *ccs.Downstream, l landing) { c <- l }
+func (c once) landed(_ *Session, l landing) { c <- l }
 
 func (a *Answer) take(ack *ccs.Ack) {
 	if ack != nil {
@@ -306,8 +306,7 @@ func (s *Session) message(el xmpp.Element) {
 	if s.opt.Trace != nil {
 		s.trace(In, s.view.Message())
 	}
-	switch s.view.Kind {
-	case ccs.KindAck, ccs.KindNack, ccs.KindUpstream, ccs.KindReceipt:
+	if s.view.Kind != ccs.KindControl && s.view.Kind != ccs.KindUnknown {
 		s.worked.Store(true)
 	}
 	switch s.view.Kind {
@@ -352,7 +351,7 @@ func (s *Session) land(id []byte, l landing) {
 		return
 	}
 	s.freeRoom()
-	f.to.landed(s, f.m, l)
+	f.to.landed(s, l)
 }
 
 // freeRoom wakes one of those who wait for the window.

@@ -36,8 +36,8 @@ const (
 	// How long a stream with that many may go without acking one before it
 	// counts as one that never will.
 	receiptPatience = 30 * time.Second
-	// A stream whose peer reads too slowly gets no upstream message, so that
-	// whoever offers one is never stuck in a write.
+	// A stream whose peer reads too slowly gets no upstream message: another
+	// stream may have it, and what piles up for this one stays within bounds.
 	upstreamPending = 256 << 10
 	readingTime     = 100 * time.Millisecond // after which it is looked at again
 )

@@ -61,14 +61,9 @@ type demo struct {
 
 	receipts, upstream, drains, streams atomic.Int64
 
-	mu       sync.Mutex // guards what follows, and the story
-	outcomes map[ccs.MessageID]outcome
+	mu       sync.Mutex              // guards what follows, and the story
+	outcomes map[ccs.MessageID]error // what the callers were told
 	stall    time.Duration
-}
-
-// An outcome is what a caller was told of its message.
-type outcome struct {
-	err error
 }
 
 // Help is what --help says between the summary and the flags.
@@ -89,7 +84,7 @@ func (c *demoCmd) Run(e *env) error {
 	if n := c.total(); n > maxDemo {
 		return usage("--rate times --duration is %d messages: give at most %d, since the accounts need each of them", n, maxDemo)
 	}
-	d := &demo{cmd: c, env: e, story: e.stdout, outcomes: make(map[ccs.MessageID]outcome)}
+	d := &demo{cmd: c, env: e, story: e.stdout, outcomes: make(map[ccs.MessageID]error)}
 	if c.JSON {
 		d.story = e.stderr
 	}
@@ -268,7 +263,7 @@ func (d *demo) flow(ctx context.Context, total int) []ccs.MessageID {
 // answered notes what a caller was told.
 func (d *demo) answered(a ccsclient.Answer, err error) {
 	d.mu.Lock()
-	d.outcomes[a.Message.MessageID] = outcome{err: err}
+	d.outcomes[a.Message.MessageID] = err
 	d.stall = max(d.stall, a.Took)
 	d.mu.Unlock()
 	d.bar.step()
@@ -289,10 +284,10 @@ func (d *demo) account(sent []ccs.MessageID) demoReport {
 		received[rec.MessageID] = append(received[rec.MessageID], rec)
 	}
 	for _, id := range sent {
-		o, told := d.outcomes[id]
-		nack, nacked := errors.AsType[*ccs.NackError](o.err)
+		err, told := d.outcomes[id]
+		nack, nacked := errors.AsType[*ccs.NackError](err)
 		switch {
-		case !told, o.err != nil && !nacked:
+		case !told, err != nil && !nacked:
 			r.Unanswered++
 		case nacked:
 			r.Nacked++

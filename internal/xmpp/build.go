@@ -127,14 +127,6 @@ func AppendBadJSON(dst []byte, id, to string, payload []byte, text string) []byt
 	return append(dst, `</text></error></message>`...)
 }
 
-// AppendMessageOpen appends what stands in front of a message of the app
-// server, like MessageOpen, with an id for the stanza. MessageClose ends it.
-func AppendMessageOpen(dst []byte, id string) []byte {
-	dst = append(dst, "<message"...)
-	dst = appendAttr(dst, "id", id)
-	return append(dst, `><gcm xmlns="`+NSGCM+`">`...)
-}
-
 // AppendAuth appends a login by SASL PLAIN; text is from [EncodePlain].
 func AppendAuth(dst []byte, text string) []byte {
 	dst = append(dst, `<auth xmlns="`+NSSASL+`" mechanism="PLAIN">`...)

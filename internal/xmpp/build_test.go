@@ -47,7 +47,6 @@ var written = []struct{ name, got, want string }{
 	{"upstream", string(xmpp.AppendUpstreamOpen(nil, bare)) + `{}` + xmpp.UpstreamClose,
 		`<message to="1234567890@gcm.googleapis.com" from="devices@gcm.googleapis.com" type="normal"><gcm xmlns="google:mobile:data">{}</gcm></message>`},
 	{"message", xmpp.MessageOpen + `{}` + xmpp.MessageClose, `<message><gcm xmlns="google:mobile:data">{}</gcm></message>`},
-	{"message with an id", string(xmpp.AppendMessageOpen(nil, "m")) + `{}` + xmpp.MessageClose, `<message id="m"><gcm xmlns="google:mobile:data">{}</gcm></message>`},
 	{"bad json", string(xmpp.AppendBadJSON(nil, "3", jid, []byte(`{"random": "a&<b>"}`), "InvalidJson: <what>\n")),
 		`<message id="3" type="error" to="1234567890@gcm.googleapis.com/r1"><gcm xmlns="google:mobile:data">{"random": "a&amp;&lt;b&gt;"}</gcm><error code="400" type="modify"><bad-request xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">InvalidJson: &lt;what&gt;` + "\n" + `</text></error></message>`},
 	{"bad json without id", string(xmpp.AppendBadJSON(nil, "", jid, nil, "x")),

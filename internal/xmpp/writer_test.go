@@ -345,9 +345,9 @@ func TestAppendingAllocatesNothing(t *testing.T) {
 	id := "m-1"
 	n := testing.AllocsPerRun(10_000, func() {
 		err := w.Append(func(dst []byte) []byte {
-			dst = xmpp.AppendMessageOpen(dst, id)
+			dst = xmpp.AppendUpstreamOpen(dst, id)
 			dst = append(dst, `{"a":"b"}`...)
-			return append(dst, xmpp.MessageClose...)
+			return append(dst, xmpp.UpstreamClose...)
 		})
 		if err != nil {
 			t.Fatal(err)
