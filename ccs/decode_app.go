@@ -212,12 +212,13 @@ func (d *appDecoder) downstream() FromApp {
 	m.DeliveryReceiptRequested = d.bool(appReceiptRequested)
 	m.DryRun = d.bool(appDryRun)
 	m.RestrictedPackageName = d.string(appRestrictedPackageName)
-	m.Data = d.object(appData)
-	m.Notification = d.object(appNotification)
+	var data, notification survey
+	m.Data, data = d.object(appData)
+	m.Notification, notification = d.object(appNotification)
 	if d.failed != nil {
 		return nil
 	}
-	if e := m.check(); e != nil {
+	if e := m.checkWith(data, notification); e != nil {
 		d.refuseField(e)
 	}
 	return m
@@ -267,7 +268,7 @@ func (d *appDecoder) bool(f appField) bool {
 	return false
 }
 
-func (d *appDecoder) object(f appField) map[string]string {
+func (d *appDecoder) object(f appField) (map[string]string, survey) {
 	v := d.fields[f]
 	if v.kind != jsonAbsent && v.kind != jsonObject {
 		d.wrongType(f, javaMap)

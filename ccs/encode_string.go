@@ -1,6 +1,9 @@
 package ccs
 
-import "unicode/utf8"
+import (
+	"math/bits"
+	"unicode/utf8"
+)
 
 const hexDigits = "0123456789abcdef"
 
@@ -24,14 +27,12 @@ var plainASCII = func() (plain [utf8.RuneSelf]bool) {
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0 // of what is not yet appended
-	for i := 0; i < len(s); {
+	for i := plainUntil(s, 0); i < len(s); i = plainUntil(s, i) {
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if !plainASCII[c] {
-				dst = appendEscape(append(dst, s[start:i]...), rune(c))
-				start = i + 1
-			}
+			dst = appendEscape(append(dst, s[start:i]...), rune(c))
 			i++
+			start = i
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
@@ -46,6 +47,28 @@ func appendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// plainUntil is the index, from i on, of the first byte of s that is not plain
+// ASCII; len(s) if there is none. It looks at eight bytes at a time, as tokens
+// are long (see [scanner.str] for the arithmetic).
+func plainUntil(s string, i int) int {
+	for ; i+8 <= len(s); i += 8 {
+		b := s[i : i+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56 // one load
+		quoteOrAmp := (x | 0x04*eachByte) ^ '&'*eachByte // they differ in one bit
+		angle := (x | 0x02*eachByte) ^ '>'*eachByte      // and so do these
+		slash := x ^ '\\'*eachByte
+		special := (x | (x - ' '*eachByte) | (quoteOrAmp - eachByte) | (angle - eachByte) | (slash - eachByte)) & highBits
+		if special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
+	}
+	for i < len(s) && s[i] < utf8.RuneSelf && plainASCII[s[i]] {
+		i++
+	}
+	return i
 }
 
 func appendEscape(dst []byte, r rune) []byte {

@@ -42,10 +42,10 @@ func appendCounted(b []byte, s string) []byte {
 }
 
 func appendCountedMap(b []byte, m map[string]string) []byte {
-	var room [16]string
+	var room [16]member
 	b = binary.AppendUvarint(b, uint64(len(m)))
-	for _, key := range sortedKeys(room[:0], m) {
-		b = appendCounted(appendCounted(b, key), m[key])
+	for _, e := range sorted(room[:0], m) {
+		b = appendCounted(appendCounted(b, e.key), e.val)
 	}
 	return b
 }

@@ -47,20 +47,23 @@ func (s *source) plain(v value) (text string, ok bool) {
 // stringMap decodes an object that was scanned before. Apps get strings and
 // nothing else, so numbers, booleans and nested values become their JSON text;
 // a null drops its key. An empty object is nil, like an absent one.
-func (s *source) stringMap(v value) map[string]string {
+func (s *source) stringMap(v value) (map[string]string, survey) {
 	if v.kind != jsonObject {
-		return nil
+		return nil, survey{}
 	}
 	var m map[string]string
+	var seen survey
+	members := 0
 	scan := scanner{src: s.src[:v.end], pos: v.start}
 	if scan.enter() != nil {
-		return nil
+		return nil, survey{}
 	}
 	for {
 		key, val, ok, err := scan.member()
 		if err != nil || !ok {
 			break
 		}
+		members++
 		name := s.str(key)
 		text, ok := s.plain(val)
 		if !ok {
@@ -71,11 +74,15 @@ func (s *source) stringMap(v value) map[string]string {
 			m = make(map[string]string)
 		}
 		m[name] = text
+		seen.see(name, text)
 	}
-	if len(m) == 0 {
-		return nil
+	switch len(m) {
+	case 0:
+		return nil, survey{}
+	case members:
+		return m, seen
 	}
-	return m
+	return m, surveyOf(m) // some members did not stay
 }
 
 // compact drops the white space between the tokens of a scanned value.

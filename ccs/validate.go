@@ -32,21 +32,67 @@ func (m *Downstream) Validate() error {
 }
 
 func (m *Downstream) check() *FieldError {
-	for _, rule := range [...]func(*Downstream) *FieldError{
-		(*Downstream).checkID,
-		(*Downstream).checkTarget,
-		(*Downstream).checkTTL,
-		(*Downstream).checkPriority,
-		(*Downstream).checkDataKeys,
-		(*Downstream).checkSize,
-		(*Downstream).checkUTF8,
-		(*Downstream).checkWhole,
-	} {
-		if e := rule(m); e != nil {
-			return e
+	return m.checkWith(surveyOf(m.Data), surveyOf(m.Notification))
+}
+
+// checkWith is check for maps that were looked at before.
+func (m *Downstream) checkWith(data, notification survey) *FieldError {
+	if e := m.checkID(); e != nil {
+		return e
+	}
+	if e := m.checkTarget(); e != nil {
+		return e
+	}
+	if e := m.checkTTL(); e != nil {
+		return e
+	}
+	if e := m.checkPriority(); e != nil {
+		return e
+	}
+	if data.reserved {
+		return &FieldError{
+			Field:  keyData,
+			Reason: fmt.Sprintf(`holds the reserved key "%s"`, echo(firstReserved(m.Data))),
+			label:  labelDataKey,
 		}
 	}
-	return nil
+	if e := checkSize(data.size, notification.size); e != nil {
+		return e
+	}
+	if e := m.checkUTF8(); e != nil {
+		return e
+	}
+	switch {
+	case data.notUTF8:
+		return notUTF8(keyData)
+	case notification.notUTF8:
+		return notUTF8(keyNotification)
+	}
+	return m.checkWhole()
+}
+
+// A survey is what the rules want to know of a map, seen in one pass.
+type survey struct {
+	size     int // bytes of keys and values
+	reserved bool
+	notUTF8  bool
+}
+
+func surveyOf(m map[string]string) survey {
+	var s survey
+	for key, val := range m {
+		s.see(key, val)
+		if !utf8.ValidString(key) || !utf8.ValidString(val) {
+			s.notUTF8 = true
+		}
+	}
+	return s
+}
+
+// see takes a member into account that is known to be UTF-8.
+func (s *survey) see(key, val string) {
+	s.size += len(key) + len(val)
+	s.reserved = s.reserved || reserved(key)
 }
 
 func (m *Downstream) checkID() *FieldError {
@@ -142,22 +188,16 @@ func (m *Downstream) checkPriority() *FieldError {
 	}
 }
 
-func (m *Downstream) checkDataKeys() *FieldError {
-	// The least of several, so that equal messages get equal errors.
-	worst, found := "", false
-	for key := range m.Data {
-		if reserved(key) && (!found || key < worst) {
-			worst, found = key, true
+// firstReserved is the least of several, so that equal messages get equal
+// errors.
+func firstReserved(m map[string]string) string {
+	least, found := "", false
+	for key := range m {
+		if reserved(key) && (!found || key < least) {
+			least, found = key, true
 		}
 	}
-	if !found {
-		return nil
-	}
-	return &FieldError{
-		Field:  keyData,
-		Reason: fmt.Sprintf(`holds the reserved key "%s"`, echo(worst)),
-		label:  labelDataKey,
-	}
+	return least
 }
 
 // reserved reports whether no app may use key in data: CCS keeps these names
@@ -174,8 +214,7 @@ func reserved(key string) bool {
 	return strings.HasPrefix(key, "google") || strings.HasPrefix(key, "gcm")
 }
 
-func (m *Downstream) checkSize() *FieldError {
-	inData, inNotification := size(m.Data), size(m.Notification)
+func checkSize(inData, inNotification int) *FieldError {
 	total := inData + inNotification
 	if total <= MaxPayload {
 		return nil
@@ -193,14 +232,6 @@ func (m *Downstream) checkSize() *FieldError {
 	return e
 }
 
-func size(m map[string]string) int {
-	n := 0
-	for key, val := range m {
-		n += len(key) + len(val)
-	}
-	return n
-}
-
 // checkUTF8 refuses what the encoder would have to change.
 func (m *Downstream) checkUTF8() *FieldError {
 	for _, f := range [...]struct{ key, val string }{
@@ -214,22 +245,7 @@ func (m *Downstream) checkUTF8() *FieldError {
 			return notUTF8(f.key)
 		}
 	}
-	if !validStrings(m.Data) {
-		return notUTF8(keyData)
-	}
-	if !validStrings(m.Notification) {
-		return notUTF8(keyNotification)
-	}
 	return nil
-}
-
-func validStrings(m map[string]string) bool {
-	for key, val := range m {
-		if !utf8.ValidString(key) || !utf8.ValidString(val) {
-			return false
-		}
-	}
-	return true
 }
 
 func notUTF8(field string) *FieldError {

@@ -62,7 +62,8 @@ func (v *View) data() map[string]string {
 	}
 	object := v.payload[f.start:f.end]
 	src := source{src: object, text: string(object)}
-	return src.stringMap(value{kind: jsonObject, end: len(object)})
+	m, _ := src.stringMap(value{kind: jsonObject, end: len(object)})
+	return m
 }
 
 // PlainAck reports whether an ack says nothing beyond "taken charge of": no

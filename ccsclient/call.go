@@ -39,7 +39,7 @@ const (
 // landed is the stream's word on the message. It runs on the stream's reading
 // goroutine.
 func (c *call) landed(s *Session, l landing) {
-	p := c.p
+	p, now := c.p, time.Now()
 	p.mu.Lock()
 	var tell telling
 	switch {
@@ -47,7 +47,7 @@ func (c *call) landed(s *Session, l landing) {
 	case l.nack == nil, isSameID(l.nack) && c.attempts > 1:
 		// "Same id received before" means, for a message sent twice, that the
 		// first copy was accepted (docs/protocol.md, Message ids).
-		tell = p.settle(c, l.ack, nil)
+		tell = p.settle(c, l.ack, nil, now)
 	case l.nack.Code == ccs.CodeConnectionDraining && (!c.told || p.opt.KeepAfterCancel):
 		p.requeue(c)
 	default:
@@ -56,10 +56,10 @@ func (c *call) landed(s *Session, l landing) {
 			c.state = resting
 			c.timer = time.AfterFunc(wait, func() { p.rested(c) })
 		} else {
-			tell = p.settle(c, nil, l.nack)
+			tell = p.settle(c, nil, l.nack, now)
 		}
 	}
-	p.pump(s)
+	p.pump(s, now)
 	p.mu.Unlock()
 	tell.do()
 }
@@ -80,7 +80,8 @@ func (p *Pool) orphaned(left map[ccs.MessageID]flight) {
 			p.requeue(c)
 		}
 	}
-	p.pump(nil)
+	p.places.giveBack()
+	p.pump(nil, time.Now())
 }
 
 func isSameID(n *ccs.NackError) bool {
@@ -106,7 +107,7 @@ func (p *Pool) rested(c *call) {
 	defer p.mu.Unlock()
 	if c.state == resting {
 		p.requeue(c)
-		p.pump(nil)
+		p.pump(nil, time.Now())
 	}
 }
 
@@ -127,7 +128,7 @@ func (p *Pool) finish(c *call) {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	<-p.places
+	p.places.free()
 	if len(p.calls) == 0 && p.empty != nil {
 		close(p.empty)
 		p.empty = nil
@@ -136,9 +137,9 @@ func (p *Pool) finish(c *call) {
 
 // settle finishes a call with its answer. Called with mu held; what it returns
 // is to be done without.
-func (p *Pool) settle(c *call, ack *ccs.Ack, err error) telling {
+func (p *Pool) settle(c *call, ack *ccs.Ack, err error, now time.Time) telling {
 	p.finish(c)
-	a := c.answer()
+	a := Answer{Message: c.m, Attempts: c.attempts, Took: now.Sub(c.began)}
 	a.take(ack)
 	if err != nil {
 		err = sendError(c.m, err)
@@ -206,7 +207,8 @@ func (p *Pool) giveUp(c *call, why error) {
 		p.finish(c)
 	}
 	tell := c.tell(c.answer(), sendError(c.m, err))
-	p.pump(nil)
+	p.places.giveBack()
+	p.pump(nil, time.Now())
 	p.mu.Unlock()
 	tell.do()
 }

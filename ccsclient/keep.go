@@ -105,7 +105,7 @@ func (p *Pool) join(s *Session) bool {
 		return false
 	}
 	p.streams = append(p.streams, s)
-	p.pump(nil)
+	p.pump(nil, time.Now())
 	return true
 }
 
@@ -115,7 +115,7 @@ func (p *Pool) leave(s *Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.streams = slices.DeleteFunc(p.streams, func(o *Session) bool { return o == s })
-	p.pump(nil)
+	p.pump(nil, time.Now())
 }
 
 // A pacer says when a slot may dial again: at once after a stream that worked,

@@ -23,7 +23,7 @@ type Pool struct {
 	opt      Options
 	inbox    *inbox
 
-	places  chan struct{} // one token for each unfinished call; full: Send waits
+	places  places
 	closing chan struct{} // closed when no more messages are taken
 	stopped chan struct{} // closed when the streams are being ended
 	ended   chan struct{} // closed when Run is done
@@ -52,7 +52,7 @@ func NewPool(endpoint string, cred Credentials, opt *Options) (*Pool, error) {
 	}
 	p := &Pool{
 		endpoint: endpoint, cred: cred, opt: o,
-		places:  make(chan struct{}, o.MaxWaiting+o.Streams*o.Window),
+		places:  newPlaces(o.MaxWaiting + o.Streams*o.Window),
 		closing: make(chan struct{}), stopped: make(chan struct{}), ended: make(chan struct{}),
 		calls: make(map[ccs.MessageID]*call),
 	}
@@ -118,16 +118,8 @@ func (p *Pool) hand(ctx context.Context, m *ccs.Downstream, done func(Answer, er
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
-	select {
-	case p.places <- struct{}{}:
-	default:
-		select {
-		case p.places <- struct{}{}:
-		case <-p.closing:
-			return nil, ErrClosed
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if err := p.places.take(ctx, p.closing); err != nil {
+		return nil, err
 	}
 	c := &call{p: p, m: m, began: time.Now(), done: done}
 	p.mu.Lock()
@@ -141,25 +133,30 @@ func (p *Pool) hand(ctx context.Context, m *ccs.Downstream, done func(Answer, er
 		p.seq++
 		c.seq = p.seq
 		p.calls[m.MessageID] = c
+		waiting := p.first() != nil // then there is no room anywhere
 		p.fresh.push(c, len(p.calls))
-		p.pump(nil)
+		if !waiting {
+			p.pump(nil, c.began)
+		}
 		return c, nil
 	}
-	<-p.places
+	p.places.free()
+	p.places.giveBack()
 	return nil, err
 }
 
 // pump writes waiting messages to streams that have room, those that were
-// written before first. reading is the stream whose reading goroutine calls,
-// or nil: it flushes by itself. Called with mu held.
-func (p *Pool) pump(reading *Session) {
+// written before first. It is called whenever there may be more room, so that
+// where a message waits there is none. reading is the stream whose reading
+// goroutine calls, or nil: it flushes by itself. Called with mu held.
+func (p *Pool) pump(reading *Session, now time.Time) {
 	var touched *Session
 	for {
 		c := p.first()
 		if c == nil {
 			break
 		}
-		s := p.write(c, reading)
+		s := p.write(c, reading, now)
 		if s == nil {
 			break
 		}
@@ -170,6 +167,15 @@ func (p *Pool) pump(reading *Session) {
 	}
 	if touched != nil && touched != reading {
 		touched.conn.Flush()
+	}
+}
+
+// caughtUp is called when a stream has handled all the answers that it has read.
+func (p *Pool) caughtUp() {
+	if p.places.owed.Load() > 0 {
+		p.mu.Lock()
+		p.places.giveBack()
+		p.mu.Unlock()
 	}
 }
 
@@ -191,13 +197,13 @@ func (p *Pool) first() *call {
 }
 
 // write puts c, the first call, on a stream with room, and returns that stream.
-func (p *Pool) write(c *call, reading *Session) *Session {
+func (p *Pool) write(c *call, reading *Session, now time.Time) *Session {
 	s := reading
-	if s == nil || s.start(c.m, c) != nil {
+	if s == nil || s.start(c.m, c, now) != nil {
 		s = nil
 		for i := range p.streams {
 			o := p.streams[(p.next+i)%len(p.streams)]
-			if o != reading && o.start(c.m, c) == nil {
+			if o != reading && !o.full.Load() && o.start(c.m, c, now) == nil {
 				p.next = (p.next + i + 1) % len(p.streams)
 				s = o
 				break
@@ -333,6 +339,7 @@ func (p *Pool) failRest() {
 			tell = append(tell, c.tell(c.answer(), sendError(c.m, err)))
 		}
 	}
+	p.places.giveBack()
 	p.mu.Unlock()
 	for i := range tell {
 		tell[i].do()

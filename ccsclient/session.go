@@ -27,6 +27,7 @@ type Session struct {
 	view    ccs.View      // the reading goroutine's alone
 	notices sync.Once
 	worked  atomic.Bool // an answer, or a message from a device, came on it
+	full    atomic.Bool // the window is; a hint for those who don't hold mu
 
 	mu         sync.Mutex // guards what follows
 	flights    map[ccs.MessageID]flight
@@ -109,6 +110,9 @@ func (s *Session) Run(ctx context.Context) error {
 	unlink := context.AfterFunc(ctx, func() { s.conn.End(xmpp.ErrCut) })
 	defer unlink()
 	s.startQuiet()
+	if s.pool != nil {
+		s.conn.CaughtUp = s.pool.caughtUp
+	}
 	s.conn.Ended = s.finish // closing the connection may take seconds: nobody waits for that
 	err := s.conn.Run(s.stanza)
 	if errors.Is(err, xmpp.ErrGoodbye) || s.drained && errors.Is(err, xmpp.ErrClosed) {
@@ -146,27 +150,19 @@ func (s *Session) finish() {
 
 // start writes m if the window has room, and tells to what became of it. The
 // stanza leaves with the next flush. m must not change until then.
-func (s *Session) start(m *ccs.Downstream, to lander) error {
+func (s *Session) start(m *ccs.Downstream, to lander, now time.Time) error {
 	s.mu.Lock()
-	switch _, taken := s.flights[m.MessageID]; {
-	case s.state == StateClosed, s.leaving:
+	if err := s.mayStart(m.MessageID); err != nil {
 		s.mu.Unlock()
-		return ErrClosed
-	case s.state == StateDraining:
-		s.mu.Unlock()
-		return ErrDraining
-	case taken:
-		s.mu.Unlock()
-		return ErrDuplicateID
-	case len(s.flights) >= s.opt.Window:
-		s.mu.Unlock()
-		return errWindowFull
+		return err
 	}
-	now := time.Now()
 	s.flights[m.MessageID] = flight{m: m, since: now, to: to}
 	if len(s.flights) == 1 {
 		s.busySince = now
 		s.hurryQuiet(now)
+	}
+	if len(s.flights) >= s.opt.Window {
+		s.full.Store(true)
 	}
 	s.mu.Unlock()
 	if s.opt.Trace != nil {
@@ -181,6 +177,26 @@ func (s *Session) start(m *ccs.Downstream, to lander) error {
 	}
 	// An error means that the stream is ending: m lands with the others.
 	_ = s.conn.Append(func(dst []byte) []byte { return appendMessage(dst, m) })
+	return nil
+}
+
+// mayStart says why no message with this id can be written now, if so. Called
+// with mu held.
+func (s *Session) mayStart(id ccs.MessageID) error {
+	switch {
+	case s.state == StateClosed, s.leaving:
+		return ErrClosed
+	case s.state == StateDraining:
+		return ErrDraining
+	}
+	if s.pool == nil { // a pool knows its ids
+		if _, taken := s.flights[id]; taken {
+			return ErrDuplicateID
+		}
+	}
+	if len(s.flights) >= s.opt.Window {
+		return errWindowFull
+	}
 	return nil
 }
 
@@ -201,7 +217,7 @@ func (s *Session) Send(ctx context.Context, m *ccs.Downstream) (Answer, error) {
 	began := time.Now()
 	end := make(once, 1)
 	for {
-		err := s.start(m, end)
+		err := s.start(m, end, time.Now())
 		if err == nil {
 			break
 		}
@@ -344,6 +360,7 @@ func (s *Session) land(id []byte, l landing) {
 	f, ok := s.flights[ccs.MessageID(id)]
 	if ok {
 		delete(s.flights, f.m.MessageID)
+		s.full.Store(false)
 	}
 	s.mu.Unlock()
 	if !ok {

@@ -42,10 +42,12 @@ type Conn struct {
 	rd *Reader
 	w  *Writer
 
-	// Received is called by the reading goroutine whenever bytes came; Ended,
-	// by Run, when nothing is read any more and the last words are out, before
-	// the connection is closed: that may take a while, since the peer closes
-	// too. Set them before Run, or leave them nil.
+	// CaughtUp is called by the reading goroutine when it has handled all that it
+	// has read, and Received whenever bytes came; Ended, by Run, when nothing is
+	// read any more and the last words are out, before the connection is closed:
+	// that may take a while, since the peer closes too. Set them before Run, or
+	// leave them nil.
+	CaughtUp func()
 	Received func()
 	Ended    func()
 
@@ -118,6 +120,9 @@ type inlet Conn
 func (in *inlet) Read(p []byte) (int, error) {
 	if in.running {
 		in.w.Flush()
+		if in.CaughtUp != nil {
+			in.CaughtUp()
+		}
 	}
 	n, err := in.Conn.Read(p)
 	if n > 0 {
