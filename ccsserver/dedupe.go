@@ -1,7 +1,8 @@
 package ccsserver
 
 import (
-	"strings"
+	"hash/maphash"
+	"math/bits"
 	"sync"
 	"time"
 
@@ -13,32 +14,89 @@ import (
 // (docs/protocol.md, Message ids). Ids in work are remembered always; acked
 // ones for a window, at most max of them, the oldest out first; a nacked id is
 // open again at once.
+//
+// Ids are remembered as digests, under seeds that nobody outside of the process
+// knows: a million of them have no pointer for the garbage collector to follow,
+// and two of them are equal by accident once in 2^128 pairs.
 type dedupe struct {
 	window time.Duration
 	max    int
 	start  time.Time // what times are counted from: a duration takes less room
+	seeds  [4]maphash.Seed
 
 	mu      sync.Mutex // guards what follows, and the waiters of every Request
-	entries map[dedupeKey]dedupeEntry
-	settled settledRing
+	work    map[digest]*Request
+	acked   map[digest]ackedID
+	extras  map[digest]*ccs.Ack // what an ack said beyond the plain one
+	order   ackedRing
 	dropped int // acked ids forgotten before their window was over
 }
 
-// A dedupeKey keeps the ids of two senders apart.
-type dedupeKey struct {
-	sender ccs.SenderID
-	id     ccs.MessageID
-}
+// A digest stands for a message id of one sender.
+type digest [2]uint64
 
-type dedupeEntry struct {
-	content [16]byte
-	request *Request      // the first copy while it is in work; nil: acked
-	ack     *ccs.Ack      // what the ack said beyond the plain one, or nil
-	until   time.Duration // when an acked id is over
+type ackedID struct {
+	content uint64
+	until   time.Duration // when it is over
 }
 
 func newDedupe(window time.Duration, most int) *dedupe {
-	return &dedupe{window: window, max: most, start: time.Now(), entries: make(map[dedupeKey]dedupeEntry)}
+	d := &dedupe{
+		window: window, max: most, start: time.Now(),
+		work: make(map[digest]*Request), acked: make(map[digest]ackedID), extras: make(map[digest]*ccs.Ack),
+	}
+	for i := range d.seeds {
+		d.seeds[i] = maphash.MakeSeed()
+	}
+	return d
+}
+
+// digest keeps the ids of two senders apart.
+func (d *dedupe) digest(sender ccs.SenderID, id ccs.MessageID) digest {
+	return digest{
+		maphash.String(d.seeds[0], string(sender)) + maphash.String(d.seeds[1], string(id)),
+		maphash.String(d.seeds[2], string(sender)) + maphash.String(d.seeds[3], string(id)),
+	}
+}
+
+// content is equal for messages that say the same, whatever their ids; for
+// others by accident, once in 2^64 times that an id is used again. It is what
+// [ccs.Downstream.ContentHash] would be if it were not for good.
+func (d *dedupe) content(m *ccs.Downstream) uint64 {
+	seed := d.seeds[0]
+	sum := uint64(0)
+	for _, field := range [...]string{
+		string(m.To), m.Condition, string(m.CollapseKey), string(m.Priority), m.RestrictedPackageName,
+	} {
+		sum = mix(sum, maphash.String(seed, field))
+	}
+	flags := uint64(1)
+	for _, flag := range [...]bool{
+		m.TTL != nil, m.ContentAvailable, m.MutableContent, m.DelayWhileIdle, m.DeliveryReceiptRequested, m.DryRun,
+	} {
+		flags <<= 1
+		if flag {
+			flags |= 1
+		}
+	}
+	if m.TTL != nil {
+		flags += uint64(*m.TTL) << 8
+	}
+	sum = mix(sum, flags)
+	for _, data := range [...]map[string]string{m.Data, m.Notification} {
+		var members uint64 // a sum, since maps have no order
+		for key, val := range data {
+			members += mix(maphash.String(seed, key), maphash.String(seed, val))
+		}
+		sum = mix(sum, members)
+	}
+	return sum
+}
+
+// mix joins two hashes into one that depends on their order.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0x9e3779b97f4a7c15, bits.RotateLeft64(b, 32)^0xd1b54a32d192ed03)
+	return hi ^ lo
 }
 
 // A joining is what dedupe found about a message that has just come.
@@ -53,48 +111,49 @@ const (
 	refusedWaiting                // the same message is in work, and nobody is to wait for it
 )
 
-// join finds out about p's message. For joinedWaiting p now waits with the
-// first copy; for joinedAcked the ack's extras are returned. With full set
-// p neither begins nor waits.
-func (d *dedupe) join(sender ccs.SenderID, p *pending, full bool) (joining, *ccs.Ack, *Request) {
-	sum := p.m.ContentHash()
-	content := [16]byte(sum[:16])
-	key := dedupeKey{sender, p.m.MessageID}
-	now := time.Since(d.start)
+// join finds out about r, a message that has just come. For joinedWaiting its
+// pending now waits with the first copy; for joinedAcked the ack's extras are
+// returned. With full set it neither begins nor waits.
+func (d *dedupe) join(r *Request, now time.Time, full bool) (joining, *ccs.Ack) {
+	r.key, r.content = d.digest(r.Sender, r.Message.MessageID), d.content(r.Message)
+	r.came = now.Sub(d.start)
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.forget(now)
-	e, known := d.entries[key]
-	if known && e.request == nil && now >= e.until {
-		known = false // over, though forget has not come to it yet
+	d.forget(r.came)
+	if first := d.work[r.key]; first != nil {
+		switch {
+		case first.content != r.content:
+			return joinedConflict, nil
+		case full:
+			return refusedWaiting, nil
+		}
+		first.waiters = append(first.waiters, &r.first)
+		return joinedWaiting, nil
 	}
-	switch {
-	case !known && full:
-		return refusedFirst, nil, nil
-	case !known:
-		r := &Request{Sender: sender, Stream: p.s.id, Message: p.m, table: d, events: p.s.srv.opt.Events, content: content}
-		r.waiters = append(r.firstWaiter[:0], p)
-		// The message's own id may be a part of a larger string, which would
-		// stay in memory as long as the id does.
-		key.id = ccs.MessageID(strings.Clone(string(key.id)))
-		d.entries[key] = dedupeEntry{content: content, request: r}
-		return joinedFirst, nil, r
-	case e.content != content:
-		return joinedConflict, nil, nil
-	case e.request != nil && full:
-		return refusedWaiting, nil, nil
-	case e.request != nil:
-		e.request.waiters = append(e.request.waiters, p)
-		return joinedWaiting, nil, nil
-	default:
-		return joinedAcked, e.ack, nil
+	// One that is over may still be there: forget takes its time.
+	if a, known := d.acked[r.key]; known && r.came < a.until {
+		if a.content != r.content {
+			return joinedConflict, nil
+		}
+		return joinedAcked, d.extras[r.key]
 	}
+	if full {
+		return refusedFirst, nil
+	}
+	r.room[0] = &r.first
+	r.waiters = r.room[:]
+	d.work[r.key] = r
+	return joinedFirst, nil
 }
 
 // settle ends r's work and returns who waits for the answer; false if r was
 // settled before.
 func (d *dedupe) settle(r *Request, acked bool, extra *ccs.Ack) (waiters []*pending, first bool) {
+	now := r.came // if the handler answers before it returns, which takes no time
+	if !r.inline.Load() {
+		now = time.Since(d.start)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if r.settled {
@@ -102,34 +161,37 @@ func (d *dedupe) settle(r *Request, acked bool, extra *ccs.Ack) (waiters []*pend
 	}
 	r.settled = true
 	waiters, r.waiters = r.waiters, nil
-	key := dedupeKey{r.Sender, r.Message.MessageID}
+	delete(d.work, r.key)
 	if !acked {
-		delete(d.entries, key)
 		return waiters, true
 	}
-	key.id = ccs.MessageID(strings.Clone(string(key.id)))
-	until := time.Since(d.start) + d.window
-	d.entries[key] = dedupeEntry{content: r.content, ack: extra, until: until}
-	if d.settled.len() >= d.max {
-		d.drop(d.settled.pop())
+	until := now + d.window
+	d.acked[r.key] = ackedID{content: r.content, until: until}
+	if extra != nil {
+		d.extras[r.key] = extra
+	} else if len(d.extras) > 0 {
+		delete(d.extras, r.key) // of an older message with this id
+	}
+	if d.order.len() >= d.max {
+		d.drop(d.order.pop())
 		d.dropped++
 	}
-	d.settled.push(settledID{key: key, until: until})
+	d.order.push(ackedAt{key: r.key, until: until})
 	return waiters, true
 }
 
-// leave takes p off the list of those who wait for r, so that a stream that
-// is gone is not held by a message that takes long.
+// leave takes p off the list of those who wait for an answer, so that a stream
+// that is gone is not held by a message that takes long.
 func (d *dedupe) leave(sender ccs.SenderID, p *pending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e := d.entries[dedupeKey{sender, p.m.MessageID}]
-	if e.request == nil {
+	first := d.work[d.digest(sender, p.m.MessageID)]
+	if first == nil {
 		return
 	}
-	for i, w := range e.request.waiters {
+	for i, w := range first.waiters {
 		if w == p {
-			e.request.waiters = append(e.request.waiters[:i:i], e.request.waiters[i+1:]...)
+			first.waiters = append(first.waiters[:i:i], first.waiters[i+1:]...)
 			return
 		}
 	}
@@ -139,52 +201,52 @@ func (d *dedupe) leave(sender ccs.SenderID, p *pending) {
 // caller pays for a great many.
 func (d *dedupe) forget(now time.Duration) {
 	for range 4 {
-		if d.settled.len() == 0 || now < d.settled.first().until {
+		if d.order.len() == 0 || now < d.order.first().until {
 			return
 		}
-		d.drop(d.settled.pop())
+		d.drop(d.order.pop())
 	}
 }
 
-// drop takes out what was settled then. An id that was over may have come
-// anew since: that entry stays. Called with mu held.
-func (d *dedupe) drop(s settledID) {
-	if e := d.entries[s.key]; e.request == nil && e.until == s.until {
-		delete(d.entries, s.key)
+// drop takes out what was acked then. An id that was over may have come anew
+// since: that one stays. Called with mu held.
+func (d *dedupe) drop(a ackedAt) {
+	if d.acked[a.key].until == a.until {
+		delete(d.acked, a.key)
+		delete(d.extras, a.key)
 	}
 }
 
-type settledID struct {
-	key   dedupeKey
+type ackedAt struct {
+	key   digest
 	until time.Duration
 }
 
-// A settledRing is a queue of acked ids in the order of their end.
-type settledRing struct {
-	buf  []settledID
+// An ackedRing is a queue of acked ids in the order of their end.
+type ackedRing struct {
+	buf  []ackedAt
 	head int
 	n    int
 }
 
-func (r *settledRing) len() int          { return r.n }
-func (r *settledRing) first() *settledID { return &r.buf[r.head] }
+func (r *ackedRing) len() int        { return r.n }
+func (r *ackedRing) first() *ackedAt { return &r.buf[r.head] }
 
-func (r *settledRing) pop() settledID {
-	s := r.buf[r.head]
-	r.buf[r.head] = settledID{}
+func (r *ackedRing) pop() ackedAt {
+	a := r.buf[r.head]
 	r.head = (r.head + 1) % len(r.buf)
 	r.n--
-	return s
+	return a
 }
 
-func (r *settledRing) push(s settledID) {
+func (r *ackedRing) push(a ackedAt) {
 	if r.n == len(r.buf) {
-		grown := make([]settledID, max(64, 2*len(r.buf)))
+		grown := make([]ackedAt, max(64, 2*len(r.buf)))
 		for i := range r.n {
 			grown[i] = r.buf[(r.head+i)%len(r.buf)]
 		}
 		r.buf, r.head = grown, 0
 	}
-	r.buf[(r.head+r.n)%len(r.buf)] = s
+	r.buf[(r.head+r.n)%len(r.buf)] = a
 	r.n++
 }

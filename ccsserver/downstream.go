@@ -58,13 +58,15 @@ type Request struct {
 
 	table   *dedupe
 	events  *Events
-	content [16]byte
-	inline  atomic.Bool // the handler has not returned yet: the reader will flush
+	key     digest
+	content uint64
+	came    time.Duration // as the table counts
+	inline  atomic.Bool   // the handler has not returned yet: the reader will flush
 
-	// Guarded by table.mu.
-	settled     bool
-	waiters     []*pending
-	firstWaiter [1]*pending
+	first   pending     // of the stream that brought this copy
+	room    [1]*pending // for waiters: nearly always there is but one
+	waiters []*pending  // guarded by table.mu
+	settled bool        // likewise
 }
 
 // Answer settles the message. With a nil err it is an ack; ack may add a
@@ -77,11 +79,17 @@ func (r *Request) Answer(ack *ccs.Ack, err error) {
 	if !first {
 		return
 	}
-	if _, ok := errors.AsType[*ccs.NackError](err); err != nil && !ok {
-		r.events.failed(r, err)
+	a := answer{ack: ack}
+	if err != nil {
+		nack, ok := errors.AsType[*ccs.NackError](err)
+		if !ok {
+			r.events.failed(r, err)
+			nack = nackFailed
+		}
+		a = answer{nack: nack}
 	}
 	for _, p := range waiters {
-		p.s.answer(p, verdict(p.m, ack, err))
+		p.s.answer(p, a)
 		// Only now is it safe to ask: as long as the handler has not returned,
 		// the reader's flush is still to come, and takes the answer along.
 		if !r.inline.Load() || p.s.id != r.Stream {
@@ -90,35 +98,52 @@ func (r *Request) Answer(ack *ccs.Ack, err error) {
 	}
 }
 
-// verdict turns a handler's answer into what the app server reads.
-func verdict(m *ccs.Downstream, extra *ccs.Ack, err error) ccs.FromServer {
-	if err == nil {
-		ack := &ccs.Ack{From: m.Target(), MessageID: m.MessageID}
-		if extra != nil {
-			ack.RegistrationID, ack.Success, ack.Failure = extra.RegistrationID, extra.Success, extra.Failure
-			ack.FailedRegistrationIDs = extra.FailedRegistrationIDs
-		}
-		return ack
-	}
-	nack, ok := errors.AsType[*ccs.NackError](err)
-	if !ok {
-		nack = &ccs.NackError{Code: ccs.CodeInternalServerError}
-	}
-	return nackOf(m, nack)
+// An answer is what becomes of a message: a nack, or else an ack, with what it
+// says beyond the plain one, if anything.
+type answer struct {
+	ack  *ccs.Ack
+	nack *ccs.NackError
 }
 
-func nackOf(m *ccs.Downstream, e *ccs.NackError) *ccs.Nack {
-	return &ccs.Nack{From: m.Target(), MessageID: m.MessageID, Code: e.Code, Description: e.Text()}
+// appendTo appends the answer to m as a stanza.
+func (a answer) appendTo(dst []byte, m *ccs.Downstream) []byte {
+	if a.nack != nil {
+		return appendAnswer(dst, a.nackTo(m))
+	}
+	return appendAnswer(dst, a.ackTo(m))
+}
+
+func (a answer) nackTo(m *ccs.Downstream) *ccs.Nack {
+	return &ccs.Nack{From: m.Target(), MessageID: m.MessageID, Code: a.nack.Code, Description: a.nack.Text()}
+}
+
+func (a answer) ackTo(m *ccs.Downstream) *ccs.Ack {
+	ack := &ccs.Ack{From: m.Target(), MessageID: m.MessageID}
+	if a.ack != nil {
+		ack.RegistrationID, ack.Success, ack.Failure = a.ack.RegistrationID, a.ack.Success, a.ack.Failure
+		ack.FailedRegistrationIDs = a.ack.FailedRegistrationIDs
+	}
+	return ack
+}
+
+// message is the answer to m as a message.
+func (a answer) message(m *ccs.Downstream) ccs.FromServer {
+	if a.nack != nil {
+		return a.nackTo(m)
+	}
+	return a.ackTo(m)
 }
 
 var (
 	nackReused   = &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "message_id reused with another content"}
+	nackFailed   = &ccs.NackError{Code: ccs.CodeInternalServerError}
 	nackDraining = &ccs.NackError{Code: ccs.CodeConnectionDraining}
 	nackBusy     = &ccs.NackError{Code: ccs.CodeServiceUnavailable}
 	nackTimeout  = &ccs.NackError{Code: ccs.CodeServiceUnavailable, Description: "outcome unknown; the same message_id sent again gets the late outcome"}
 )
 
-// A pending is one downstream message that a stream has not answered.
+// A pending is one downstream message that a stream has not answered. It is a
+// part of the request that was made for it.
 type pending struct {
 	s    *session
 	m    *ccs.Downstream
@@ -135,12 +160,14 @@ func (s *session) downstream(m *ccs.Downstream) error {
 	if f := s.srv.opt.Events.Received; f != nil {
 		f(s.id, s.sender, m)
 	}
-	p := &pending{s: s, m: m}
+	r := &Request{Sender: s.sender, Stream: s.id, Message: m, table: s.srv.ids, events: s.srv.opt.Events}
+	p := &r.first
+	p.s, p.m = s, m
 	for {
 		s.mu.Lock()
 		if s.lastCall {
 			s.mu.Unlock()
-			s.write(nackOf(m, nackDraining), m)
+			s.write(m, answer{nack: nackDraining})
 			return nil
 		}
 		if s.inFlight < s.srv.opt.Window {
@@ -159,23 +186,24 @@ func (s *session) downstream(m *ccs.Downstream) error {
 		}
 	}
 	s.waiting = false
-	p.due = time.Now().Add(s.srv.opt.AnswerTimeout)
+	now := time.Now()
+	p.due = now.Add(s.srv.opt.AnswerTimeout)
 	s.link(p)
 	full := len(s.late) >= s.srv.opt.Window
 	s.mu.Unlock()
 
-	switch joined, extra, r := s.srv.ids.join(s.sender, p, full); joined {
+	switch joined, extra := s.srv.ids.join(r, now, full); joined {
 	case joinedFirst:
 		s.hand(r)
 	case joinedWaiting:
 	case joinedAcked:
-		s.answer(p, verdict(m, extra, nil))
+		s.answer(p, answer{ack: extra})
 	case joinedConflict:
-		s.answer(p, nackOf(m, nackReused))
+		s.answer(p, answer{nack: nackReused})
 	case refusedFirst:
-		s.answer(p, nackOf(m, nackBusy))
+		s.answer(p, answer{nack: nackBusy})
 	case refusedWaiting:
-		s.answer(p, nackOf(m, nackTimeout))
+		s.answer(p, answer{nack: nackTimeout})
 	}
 	return nil
 }
@@ -199,7 +227,7 @@ func (s *session) hand(r *Request) {
 var errPanicked = errors.New("the handler panicked")
 
 // answer writes the answer to p, unless it has one or the stream is gone.
-func (s *session) answer(p *pending, answer ccs.FromServer) {
+func (s *session) answer(p *pending, a answer) {
 	s.mu.Lock()
 	if p.done {
 		delete(s.late, p)
@@ -207,25 +235,31 @@ func (s *session) answer(p *pending, answer ccs.FromServer) {
 		return
 	}
 	s.unlink(p)
+	waiting := s.waiting
 	s.mu.Unlock()
-	s.write(answer, p.m)
-	s.freed()
+	s.write(p.m, a)
+	if waiting {
+		s.freed()
+	}
+	s.closeIfIdle()
 }
 
-// freed lets everybody know that less is unanswered.
+// freed wakes the reader, which waits for room in the window.
 func (s *session) freed() {
 	select {
 	case s.room <- struct{}{}:
 	default:
 	}
-	s.closeIfIdle()
 }
 
-// write appends an answer to what is to leave. An error means that the stream
-// is ending; whoever ended it knows why.
-func (s *session) write(answer ccs.FromServer, m *ccs.Downstream) {
-	if s.Append(func(dst []byte) []byte { return appendAnswer(dst, answer) }) == nil {
-		s.srv.opt.Events.answered(s, m, answer)
+// write appends the answer to m to what is to leave. An error means that the
+// stream is ending; whoever ended it knows why.
+func (s *session) write(m *ccs.Downstream, a answer) {
+	if s.Append(func(dst []byte) []byte { return a.appendTo(dst, m) }) != nil {
+		return
+	}
+	if f := s.srv.opt.Events.Answered; f != nil {
+		f(s.id, s.sender, m, a.message(m))
 	}
 }
 
@@ -300,8 +334,9 @@ func (s *session) answerOverdue() {
 	}
 	s.mu.Unlock()
 	for _, p := range late {
-		s.write(nackOf(p.m, nackTimeout), p.m)
+		s.write(p.m, answer{nack: nackTimeout})
 	}
 	s.Flush()
 	s.freed()
+	s.closeIfIdle()
 }

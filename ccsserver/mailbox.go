@@ -164,7 +164,7 @@ func (b *mailbox) pump() {
 				break
 			}
 			if s.Append(func(dst []byte) []byte { return s.appendUpstream(dst, it.msg) }) != nil {
-				s.ready = false // its end is on the way
+				s.ready.Store(false) // its end is on the way
 				continue
 			}
 			q.pop()
@@ -191,7 +191,7 @@ func (b *mailbox) pump() {
 func (b *mailbox) choose(it *item) *session {
 	for i := range b.sessions {
 		s := b.sessions[(b.next+i)%len(b.sessions)]
-		if !s.ready || s.draining.Load() {
+		if !s.ready.Load() || s.draining.Load() {
 			continue
 		}
 		if !it.receipt && len(s.unacked) >= b.srv.opt.UpstreamWindow || it.receipt && !s.takesReceipts() {
@@ -338,9 +338,11 @@ func (s *session) receiptFor(a *ccs.Ack) int {
 // setReady lets upstream messages go to s (docs/protocol.md, Upstream: the
 // peer may not be listening before).
 func (b *mailbox) setReady(s *session) {
+	if s.ready.Load() {
+		return
+	}
 	b.mu.Lock()
-	was := s.ready
-	s.ready = true
+	was := s.ready.Swap(true)
 	b.mu.Unlock()
 	if !was {
 		b.pump()
@@ -377,7 +379,7 @@ func (b *mailbox) leave(s *session) {
 	b.mu.Lock()
 	now := time.Now() // behind the lock: whoever expired before it left the item to us
 	b.sessions = slices.DeleteFunc(b.sessions, func(o *session) bool { return o == s })
-	s.ready = false
+	s.ready.Store(false)
 	if s.again != nil {
 		s.again.Stop()
 	}

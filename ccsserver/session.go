@@ -49,8 +49,9 @@ type session struct {
 	pinged       time.Time // zero: no ping is out
 	ponged       bool      // the peer has answered a ping of ours once
 
+	ready atomic.Bool // upstream messages may come. Set with box.mu held
+
 	// Guarded by box.mu.
-	ready          bool
 	unacked        map[upKey]*item
 	receipts       []*item
 	again          *time.Timer // of lookAgain
@@ -162,7 +163,10 @@ func (s *session) message(el xmpp.Element) error {
 // id to nack, since error stanzas end some clients' processes.
 func (s *session) refuse(el xmpp.Element, payload []byte, bad *ccs.PayloadError) {
 	if bad.MessageID != "" {
-		s.write(&ccs.Nack{From: bad.From, MessageID: bad.MessageID, Code: bad.Code, Description: bad.Text}, nil)
+		nack := &ccs.Nack{From: bad.From, MessageID: bad.MessageID, Code: bad.Code, Description: bad.Text}
+		if s.Append(func(dst []byte) []byte { return appendAnswer(dst, nack) }) == nil {
+			s.srv.opt.Events.answered(s, nil, nack)
+		}
 		return
 	}
 	s.srv.opt.Events.odd(s, "a payload without message_id, or no JSON")
