@@ -99,12 +99,20 @@ func ParseFromApp(payload []byte) (FromApp, error) {
 type appDecoder struct {
 	source
 	fields [appFieldCount]value
+	maps   [2]stringMap  // data, notification
 	code   Code          // of a refusal
 	failed *PayloadError // the first refusal
 }
 
+// A stringMap is a decoded object, with what the rules want to know of it.
+type stringMap struct {
+	m    map[string]string
+	seen survey
+}
+
 func (d *appDecoder) decode() FromApp {
 	d.code = CodeInvalidJSON
+	d.text = string(d.src)
 	scan := scanner{src: d.src}
 	if err := d.locate(&scan); err != nil {
 		// What breaks off may lack the id's second half: no id is safe to
@@ -112,8 +120,6 @@ func (d *appDecoder) decode() FromApp {
 		d.failed = &PayloadError{From: unknown, Code: d.code, Text: wireText(labelParsing, err.Error())}
 		return nil
 	}
-	d.text = string(d.src)
-
 	kind := ""
 	if v := d.fields[appMessageType]; v.kind == jsonString {
 		kind = d.str(v)
@@ -143,7 +149,7 @@ func (d *appDecoder) locate(scan *scanner) error {
 	}
 	var scratch [64]byte
 	for {
-		key, val, ok, err := scan.member()
+		key, ok, err := scan.memberKey()
 		if err != nil {
 			return err
 		}
@@ -154,13 +160,39 @@ func (d *appDecoder) locate(scan *scanner) error {
 		if key.escaped {
 			name = appendUnescaped(scratch[:0], name)
 		}
-		if f, known := appFieldOf(name); known {
+		f, known := appFieldOf(name)
+		val, err := d.value(scan, f)
+		if err != nil {
+			return err
+		}
+		if known {
 			if val.kind == jsonNull {
 				val = value{}
 			}
 			d.fields[f] = val
 		}
 	}
+}
+
+// value reads the value of a field. The objects that apps get are decoded on
+// the way.
+func (d *appDecoder) value(scan *scanner, f appField) (value, error) {
+	if f != appData && f != appNotification || scan.peek() != '{' {
+		return scan.value()
+	}
+	val := value{kind: jsonObject, start: scan.pos}
+	into := d.mapOf(f)
+	var err error
+	into.m, into.seen, err = d.stringMap(scan)
+	val.end = scan.pos
+	return val, err
+}
+
+func (d *appDecoder) mapOf(f appField) *stringMap {
+	if f == appData {
+		return &d.maps[0]
+	}
+	return &d.maps[1]
 }
 
 func (d *appDecoder) ack() FromApp {
@@ -186,7 +218,13 @@ func (d *appDecoder) ack() FromApp {
 }
 
 func (d *appDecoder) downstream() FromApp {
-	m := &Downstream{MessageID: MessageID(d.string(appMessageID))}
+	// One piece of memory for both: nearly every message has a TTL.
+	room := &struct {
+		Downstream
+		ttl time.Duration
+	}{}
+	m := &room.Downstream
+	m.MessageID = MessageID(d.string(appMessageID))
 	if d.failed != nil {
 		return nil
 	}
@@ -205,20 +243,22 @@ func (d *appDecoder) downstream() FromApp {
 			m.Priority = p
 		}
 	}
-	m.TTL = d.ttl()
+	if ttl, ok := d.ttl(); ok {
+		room.ttl = ttl
+		m.TTL = &room.ttl
+	}
 	m.ContentAvailable = d.bool(appContentAvailable)
 	m.MutableContent = d.bool(appMutableContent)
 	m.DelayWhileIdle = d.bool(appDelayWhileIdle)
 	m.DeliveryReceiptRequested = d.bool(appReceiptRequested)
 	m.DryRun = d.bool(appDryRun)
 	m.RestrictedPackageName = d.string(appRestrictedPackageName)
-	var data, notification survey
-	m.Data, data = d.object(appData)
-	m.Notification, notification = d.object(appNotification)
+	data, notification := d.object(appData), d.object(appNotification)
+	m.Data, m.Notification = data.m, notification.m
 	if d.failed != nil {
 		return nil
 	}
-	if e := m.checkWith(data, notification); e != nil {
+	if e := m.checkWith(data.seen, notification.seen); e != nil {
 		d.refuseField(e)
 	}
 	return m
@@ -226,23 +266,23 @@ func (d *appDecoder) downstream() FromApp {
 
 // ttl is the time to live as the rules can judge it: what no Duration holds
 // becomes one that is as wrong.
-func (d *appDecoder) ttl() *time.Duration {
+func (d *appDecoder) ttl() (ttl time.Duration, ok bool) {
 	v := d.fields[appTTL]
 	switch {
 	case v.kind == jsonAbsent:
-		return nil
+		return 0, false
 	case v.kind == jsonNumber, v.kind == jsonString && isDigits(d.str(v)):
 	default:
 		d.wrongType(appTTL, javaNumber)
-		return nil
+		return 0, false
 	}
 	n, whole := decimal(d.str(v)) // numbers have no escapes, so str takes them too
 	n = min(max(n, -1), int64(MaxTTL/time.Second)+1)
-	ttl := time.Duration(n) * time.Second
+	ttl = time.Duration(n) * time.Second
 	if !whole {
 		ttl++
 	}
-	return &ttl
+	return ttl, true
 }
 
 func (d *appDecoder) string(f appField) string {
@@ -268,12 +308,15 @@ func (d *appDecoder) bool(f appField) bool {
 	return false
 }
 
-func (d *appDecoder) object(f appField) (map[string]string, survey) {
-	v := d.fields[f]
-	if v.kind != jsonAbsent && v.kind != jsonObject {
+func (d *appDecoder) object(f appField) stringMap {
+	switch d.fields[f].kind {
+	case jsonObject:
+		return *d.mapOf(f)
+	case jsonAbsent:
+	default:
 		d.wrongType(f, javaMap)
 	}
-	return d.stringMap(v)
+	return stringMap{}
 }
 
 // wrongType refuses a field in CCS's own words. Values that may be secret or

@@ -63,25 +63,40 @@ func (s *scanner) enter() error {
 // member reads the next member of the entered object. At the end of the object
 // ok is false.
 func (s *scanner) member() (key, val value, ok bool, err error) {
-	s.space()
-	switch c := s.peek(); {
-	case c == '}':
-		s.pos++
-		return key, val, false, nil
-	case s.begun && c != ',':
-		return key, val, false, s.unexpected("a comma or the end of the object")
-	case s.begun:
-		s.pos++
-		s.space()
-	}
-	s.begun = true
-	if key, err = s.key(); err != nil {
+	if key, ok, err = s.memberKey(); !ok || err != nil {
 		return key, val, false, err
 	}
 	if val, err = s.value(); err != nil {
 		return key, val, false, err
 	}
 	return key, val, true, nil
+}
+
+// memberKey reads up to the next member's value.
+func (s *scanner) memberKey() (key value, ok bool, err error) {
+	s.space()
+	switch c := s.peek(); {
+	case c == '}':
+		s.pos++
+		return key, false, nil
+	case s.begun && c != ',':
+		return key, false, s.unexpected("a comma or the end of the object")
+	case s.begun:
+		s.pos++
+		s.space()
+	}
+	s.begun = true
+	if key, err = s.key(); err != nil {
+		return key, false, err
+	}
+	return key, true, nil
+}
+
+// leave steps out of an object that was a member's value, at whose end the
+// scanner is.
+func (s *scanner) leave() {
+	s.depth--
+	s.begun = true
 }
 
 // end makes sure that only white space follows.

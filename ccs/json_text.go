@@ -44,23 +44,23 @@ func (s *source) plain(v value) (text string, ok bool) {
 	return s.raw(v), true
 }
 
-// stringMap decodes an object that was scanned before. Apps get strings and
-// nothing else, so numbers, booleans and nested values become their JSON text;
-// a null drops its key. An empty object is nil, like an absent one.
-func (s *source) stringMap(v value) (map[string]string, survey) {
-	if v.kind != jsonObject {
-		return nil, survey{}
-	}
+// stringMap reads the object at the scanner's place, which is in the source.
+// Apps get strings and nothing else, so numbers, booleans and nested values
+// become their JSON text; a null drops its key. An empty object is nil, like an
+// absent one.
+func (s *source) stringMap(scan *scanner) (map[string]string, survey, error) {
 	var m map[string]string
 	var seen survey
-	members := 0
-	scan := scanner{src: s.src[:v.end], pos: v.start}
-	if scan.enter() != nil {
-		return nil, survey{}
+	if err := scan.enter(); err != nil {
+		return nil, seen, err
 	}
+	members := 0
 	for {
 		key, val, ok, err := scan.member()
-		if err != nil || !ok {
+		if err != nil {
+			return nil, seen, err
+		}
+		if !ok {
 			break
 		}
 		members++
@@ -76,13 +76,14 @@ func (s *source) stringMap(v value) (map[string]string, survey) {
 		m[name] = text
 		seen.see(name, text)
 	}
+	scan.leave()
 	switch len(m) {
 	case 0:
-		return nil, survey{}
+		return nil, survey{}, nil
 	case members:
-		return m, seen
+		return m, seen, nil
 	}
-	return m, surveyOf(m) // some members did not stay
+	return m, surveyOf(m), nil // some members did not stay
 }
 
 // compact drops the white space between the tokens of a scanned value.

@@ -62,7 +62,7 @@ func (v *View) data() map[string]string {
 	}
 	object := v.payload[f.start:f.end]
 	src := source{src: object, text: string(object)}
-	m, _ := src.stringMap(value{kind: jsonObject, end: len(object)})
+	m, _, _ := src.stringMap(&scanner{src: object}) // Scan has read it already
 	return m
 }
 
