@@ -549,17 +549,17 @@ func TestDrainingWhileTheDialFails(t *testing.T) {
 	})
 }
 
-// wantDoubling wants at least n waits, each at least twice the one before
-// without its jitter, up to a minute.
+// wantDoubling wants at least n waits, each between one and four times as long
+// as what doubles, from a second to a quarter of a minute.
 func wantDoubling(t *testing.T, waits []time.Duration, n int) {
 	t.Helper()
 	if len(waits) < n {
 		t.Fatalf("waits %v, want at least %d", waits, n)
 	}
 	for i, d := range waits {
-		least := min(time.Second<<i, time.Minute)
-		if d < least || d > least*3/2 {
-			t.Errorf("waits %v: number %d should be %v and up to half as much for jitter", waits, i+1, least)
+		least := min(time.Second<<i, 15*time.Second)
+		if d < least || d > 4*least {
+			t.Errorf("waits %v: number %d should be between %v and %v", waits, i+1, least, 4*least)
 		}
 	}
 }

@@ -60,9 +60,10 @@ func play(t *testing.T, f func(t *testing.T, srv *server)) {
 	synctest.Test(t, func(t *testing.T) { f(t, newServer(t)) })
 }
 
-// options are those of a client that talks to srv; change may be nil.
+// options are those of a client that talks to srv; change may be nil. It dials
+// at once wherever no test is about how dials are spread.
 func (srv *server) options(change func(*ccsclient.Options)) *ccsclient.Options {
-	opt := &ccsclient.Options{ClearText: true, Dial: srv.dial, Events: &ccsclient.Events{
+	opt := &ccsclient.Options{ClearText: true, Dial: srv.dial, ReconnectSpread: -1, Events: &ccsclient.Events{
 		ReconnectFailed: func(err error) { srv.note("failed") },
 		Odd:             func(_ ccsclient.Stream, what string) { srv.note("odd: " + what) },
 	}}

@@ -21,9 +21,12 @@ func (p *Pool) keep(ctx context.Context, slot int) {
 			if f := p.opt.Events.ReconnectingIn; f != nil {
 				f(d)
 			}
-			if !sleep(ctx, d) {
+			if !sleep(ctx, d, nil) {
 				return
 			}
+		}
+		if !p.spread(ctx, &pace) {
+			return
 		}
 		pace.dialled(time.Now())
 		p.noteDial(1, nil)
@@ -77,11 +80,38 @@ func (p *Pool) stopping() bool {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// spread lets an app server that has nothing to send come back in its own time
+// after a stream that broke. It is called before each dial. False: ctx ended.
+func (p *Pool) spread(ctx context.Context, pace *pacer) bool {
+	d := pace.spread
+	pace.spread = 0
+	if d <= 0 {
+		return true
+	}
+	p.mu.Lock()
+	if p.first() != nil {
+		p.mu.Unlock()
+		return true
+	}
+	if p.wanted == nil {
+		p.wanted = make(chan struct{})
+	}
+	wanted := p.wanted
+	p.mu.Unlock()
+	if f := p.opt.Events.ReconnectingIn; f != nil {
+		f(d)
+	}
+	return sleep(ctx, d, wanted)
+}
+
+// sleep lets d pass, unless something closes early. False: ctx ended.
+func sleep(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
+	case <-early:
 		return true
 	case <-ctx.Done():
 		return false
@@ -118,15 +148,17 @@ func (p *Pool) leave(s *Session) {
 	p.pump(nil, time.Now())
 }
 
-// A pacer says when a slot may dial again: at once after a stream that worked,
-// once; with doubling waits and jitter otherwise; and never more than ten times
-// in ten seconds (docs/protocol.md, Reconnecting). It belongs to one goroutine.
+// A pacer says when a slot may dial again: after a stream that worked, at once
+// if a message waits, and else within a time that many clients share out among
+// themselves; after that with doubling waits; and never more than ten times in
+// ten seconds (docs/protocol.md, Reconnecting). It belongs to one goroutine.
 type pacer struct {
-	opt   *Options
-	due   time.Duration // before the next dial
-	step  int           // waits in a row
-	dials [10]time.Time // a ring
-	at    int
+	opt    *Options
+	due    time.Duration // before the next dial
+	spread time.Duration // behind it, unless a message waits
+	step   int           // waits in a row
+	dials  [10]time.Time // a ring
+	at     int
 }
 
 // stable is how long a stream on which nothing came must have lived to count as
@@ -160,6 +192,9 @@ func (c *pacer) ended(worked, announced bool) {
 		c.due = 0
 	case c.step == 0:
 		c.step, c.due = 1, 0
+		if c.opt.ReconnectSpread > 0 {
+			c.spread = rand.N(c.opt.ReconnectSpread)
+		}
 	default:
 		c.back()
 	}
@@ -173,8 +208,12 @@ func (c *pacer) failed(err error) {
 	}
 }
 
+// back waits longer than before: between one and four times a time that
+// doubles. Clients whose server is away drift apart by that, and their attempts
+// stay few at any time, however long it takes.
 func (c *pacer) back() {
-	c.due = jitter(min(c.opt.BackoffFirst<<min(c.step-1, 16), c.opt.BackoffMax))
+	d := min(c.opt.BackoffFirst<<min(c.step-1, 16), c.opt.BackoffMax/4)
+	c.due = d + rand.N(3*d+1)
 	c.step++
 }
 

@@ -80,8 +80,16 @@ type Options struct {
 	// live. Defaults 1 s and 5; a negative RetryMax: never.
 	RetryFirst time.Duration
 	RetryMax   int
-	// BackoffFirst and BackoffMax bound the wait between attempts to connect.
-	// Defaults 1 s and 60 s. Refused credentials wait at least 30 s.
+	// ReconnectSpread is how long a pool may take to dial again when a stream
+	// that worked has broken, as long as no message waits for it: a random time
+	// up to this. A message that waits has it dialled at once. It keeps a
+	// thousand app servers from coming back in the same moment. Default 5 s;
+	// negative: always at once.
+	ReconnectSpread time.Duration
+	// BackoffFirst is the least wait after an attempt to connect has failed; the
+	// next ones double. Each lasts up to four times as long, by chance, but not
+	// longer than BackoffMax. Defaults 1 s and 60 s. Refused credentials wait at
+	// least 30 s.
 	BackoffFirst time.Duration
 	BackoffMax   time.Duration
 	// KeepAfterCancel sends a message again after its stream broke although
@@ -164,6 +172,9 @@ func (o *Options) withDefaults(endpoint string, cred Credentials) (Options, erro
 		if *d.v == 0 {
 			*d.v = d.def
 		}
+	}
+	if c.ReconnectSpread == 0 {
+		c.ReconnectSpread = 5 * time.Second
 	}
 	c.RetryFirst = max(c.RetryFirst, time.Second) // docs/protocol.md, Nack codes: not before a second
 	if c.RetryMax == 0 {

@@ -38,6 +38,7 @@ type Pool struct {
 	dialing  int
 	lastErr  error
 	empty    chan struct{} // closed, and set to nil, when no call is left
+	wanted   chan struct{} // closed, and set to nil, when a message waits for room
 	started  bool
 	isShut   bool
 	isClosed bool
@@ -167,6 +168,10 @@ func (p *Pool) pump(reading *Session, now time.Time) {
 	}
 	if touched != nil && touched != reading {
 		touched.conn.Flush()
+	}
+	if p.wanted != nil && p.first() != nil {
+		close(p.wanted)
+		p.wanted = nil
 	}
 }
 
