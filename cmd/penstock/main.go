@@ -4,7 +4,11 @@ package main
 import (
 	"os"
 
+	"penstock/internal/bench"
 	"penstock/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	bench.RunRoleAndExit(os.Args)
+	os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
+}

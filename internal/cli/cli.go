@@ -58,6 +58,7 @@ type grammar struct {
 	Demo    demoCmd    `cmd:"" help:"Watch it work: a simulator, a client and a steady flow through drains and a cut, then the accounts."`
 	Sim     simCmd     `cmd:"" help:"Run the simulator: a pretend FCM that app servers of CCS log in to."`
 	Send    sendCmd    `cmd:"" help:"Send messages to any CCS endpoint and print what became of each."`
+	Bench   benchCmd   `cmd:"" help:"Measure this machine, and Penstock on it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -20,8 +20,9 @@ var mayImport = map[string][]string{
 	"ccsclient":            {"ccs", "internal/xmpp"},
 	"ccsserver":            {"ccs", "internal/xmpp"},
 	"fcmsim":               {"ccs", "ccsserver", "internal/localca"},
-	"internal/cli":         {"ccs", "ccsclient", "ccsserver", "fcmsim", "internal/localca"},
-	"cmd/penstock":         {"internal/cli"},
+	"internal/bench":       {"ccs", "ccsclient", "ccsserver", "internal/localca", "internal/xmpp"},
+	"internal/cli":         {"ccs", "ccsclient", "ccsserver", "fcmsim", "internal/bench", "internal/localca"},
+	"cmd/penstock":         {"internal/bench", "internal/cli"},
 	"internal/ccstest":     {"ccs", "internal/xmpp"},
 	"internal/conformance": {},
 }

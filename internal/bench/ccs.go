@@ -1,0 +1,334 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"time"
+)
+
+// Options say how much to measure.
+type Options struct {
+	// Full also measures 4 and 64 connections, and each run three times as long.
+	Full bool
+	// Step is called before each measurement; may be nil.
+	Step func(done, total int, what string)
+}
+
+// A Report is what [CCS] measured, on one line as JSON (docs/benchmarks.md).
+// Rates are messages a second, CPU times microseconds a message.
+type Report struct {
+	Bench  string       `json:"bench"`
+	Runs   []Run        `json:"runs"`
+	Server ServerReport `json:"server"`
+	Idle   IdleReport   `json:"idle"`
+}
+
+// A Run compares ccsclient with pre-encoded bytes against the same far end:
+// the median of several turns, and the ratio of those medians. MaxPending is
+// how many messages were unanswered at most on any connection.
+type Run struct {
+	DelayMS     int     `json:"delay_ms"`
+	Connections int     `json:"connections"`
+	Raw         int     `json:"raw"`
+	Ours        int     `json:"ours"`
+	Ratio       float64 `json:"ratio"`
+	RawCPU      float64 `json:"raw_cpu_us"`
+	CPU         float64 `json:"cpu_us"`
+	CPURatio    float64 `json:"cpu_ratio"`
+	MaxPending  int     `json:"max_pending"`
+	RSSMB       float64 `json:"rss_mb"`
+}
+
+// A ServerReport compares ccsserver with a server that checks nothing, under
+// the same clients of pre-encoded bytes.
+type ServerReport struct {
+	Connections int     `json:"connections"`
+	Minimal     int     `json:"minimal"`
+	Ours        int     `json:"ours"`
+	Ratio       float64 `json:"ratio"`
+	MinimalCPU  float64 `json:"minimal_cpu_us"`
+	CPU         float64 `json:"cpu_us"`
+	CPURatio    float64 `json:"cpu_ratio"`
+}
+
+// An IdleReport is what streams cost that say nothing, and what they cost a
+// stream that talks: how long its answers took without and beside them.
+type IdleReport struct {
+	Streams        int     `json:"streams"`
+	BytesPerStream int     `json:"bytes_per_stream"`
+	P99AloneMS     float64 `json:"p99_alone_ms"`
+	P99MS          float64 `json:"p99_ms"`
+}
+
+// turns is how often raw and ours take their turn in each comparison: what the
+// machine does beside hits both.
+const turns = 3
+
+// serverConnections is over how many connections servers are loaded.
+const serverConnections = 4
+
+// CCS measures both ends of CCS, in at most 45 s on two cores unless opt asks
+// for more. When ctx ends it stops, and returns its error.
+func CCS(ctx context.Context, opt Options) (*Report, error) {
+	b := &bench{ctx: ctx, slice: 600 * time.Millisecond, warmUp: 250 * time.Millisecond,
+		idleStreams: maxIdle, conns: []int{1, 16}, step: opt.Step}
+	if opt.Full {
+		b.conns = []int{1, 4, 16, 64}
+		b.slice *= 3
+	}
+	return b.ccs()
+}
+
+// A bench is one measurement.
+type bench struct {
+	ctx         context.Context
+	slice       time.Duration // of one turn
+	warmUp      time.Duration // of a client: the first records of TLS are small, and buffers grow
+	idleStreams int
+	conns       []int
+	step        func(done, total int, what string) // may be nil
+
+	dir  string // of the certificate authority
+	done int    // steps
+}
+
+func (b *bench) ccs() (*Report, error) {
+	dir, err := os.MkdirTemp("", "penstock-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	b.dir = dir
+	if _, err := serverConfig(dir); err != nil { // made once, before several processes want it
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	r := &Report{Bench: "ccs"}
+	for _, delay := range [...]time.Duration{0, 20 * time.Millisecond} {
+		for _, n := range b.conns {
+			b.begin("client, answers after %v, connections: %d", delay, n)
+			run, err := b.run(delay, n)
+			if err != nil {
+				return nil, b.failed(err)
+			}
+			r.Runs = append(r.Runs, run)
+		}
+	}
+	b.begin("server")
+	if r.Server, err = b.server(); err != nil {
+		return nil, b.failed(err)
+	}
+	b.begin("idle streams")
+	if r.Idle, err = b.idle(); err != nil {
+		return nil, b.failed(err)
+	}
+	return r, nil
+}
+
+func (b *bench) begin(format string, args ...any) {
+	if b.step != nil {
+		b.step(b.done, 2*len(b.conns)+2, fmt.Sprintf(format, args...))
+	}
+	b.done++
+}
+
+// failed is why a measurement broke off: the context's end, if that was it.
+func (b *bench) failed(err error) error {
+	if b.ctx.Err() != nil {
+		return b.ctx.Err()
+	}
+	return err
+}
+
+// A pair is one turn of the limit and one of ours.
+type pair struct{ limit, ours result }
+
+// run compares the clients.
+func (b *bench) run(delay time.Duration, conns int) (Run, error) {
+	var pairs []pair
+	most := 0
+	for range turns {
+		var p pair
+		for _, side := range [...]struct {
+			role string
+			r    *result
+		}{{roleRaw, &p.limit}, {roleClient, &p.ours}} {
+			far, err := start(b.ctx, task{Role: roleMinimal, Dir: b.dir, Delay: delay})
+			if err != nil {
+				return Run{}, err
+			}
+			*side.r, err = b.client(far, side.role, conns)
+			if err == nil && side.role == roleClient {
+				var r result
+				if r, err = far.ask(commandRead); err == nil {
+					most = max(most, r.Pending)
+				}
+			}
+			far.end()
+			if err != nil {
+				return Run{}, err
+			}
+		}
+		pairs = append(pairs, p)
+	}
+	run := Run{
+		DelayMS: int(delay / time.Millisecond), Connections: conns, MaxPending: most,
+		RSSMB: round(median(pairs, func(p pair) float64 { return float64(p.ours.RSS) / (1 << 20) })),
+	}
+	run.Raw, run.Ours, run.Ratio, run.RawCPU, run.CPU, run.CPURatio = compare(pairs)
+	return run, nil
+}
+
+// compare takes the medians of several turns.
+func compare(pairs []pair) (limit, ours int, ratio, limitCPU, cpu, cpuRatio float64) {
+	perMessage := func(r result) float64 { return r.CPU / float64(r.Messages) * 1e6 }
+	limit = int(median(pairs, func(p pair) float64 { return p.limit.rate() }))
+	ours = int(median(pairs, func(p pair) float64 { return p.ours.rate() }))
+	limitCPU = median(pairs, func(p pair) float64 { return perMessage(p.limit) })
+	cpu = median(pairs, func(p pair) float64 { return perMessage(p.ours) })
+	return limit, ours, round(float64(ours) / float64(limit)), round(limitCPU), round(cpu), round(cpu / limitCPU)
+}
+
+func median(pairs []pair, of func(pair) float64) float64 {
+	list := make([]float64, len(pairs))
+	for i, p := range pairs {
+		list[i] = of(p)
+	}
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// round keeps three decimals.
+func round(x float64) float64 { return math.Round(x*1000) / 1000 }
+
+// client runs a client against a server that has just been started, and
+// returns what the client measured.
+func (b *bench) client(far *child, role string, conns int) (result, error) {
+	ready, err := far.read()
+	if err != nil {
+		return result{}, err
+	}
+	c, err := b.warm(task{Role: role, Addr: ready.Addr, Conns: conns})
+	if err != nil {
+		return result{}, err
+	}
+	defer c.end()
+	return c.read()
+}
+
+// warm starts a client and waits until it is warm; the next that it says is
+// what it measured.
+func (b *bench) warm(t task) (*child, error) {
+	t.Dir, t.Time, t.WarmUp = b.dir, b.slice, b.warmUp
+	c, err := start(b.ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.read(); err != nil {
+		c.end()
+		return nil, err
+	}
+	return c, nil
+}
+
+// server compares the servers.
+func (b *bench) server() (ServerReport, error) {
+	var pairs []pair
+	for range turns {
+		var p pair
+		for _, side := range [...]struct {
+			role string
+			r    *result
+		}{{roleMinimal, &p.limit}, {roleServer, &p.ours}} {
+			far, err := start(b.ctx, task{Role: side.role, Dir: b.dir})
+			if err != nil {
+				return ServerReport{}, err
+			}
+			*side.r, err = b.load(far)
+			far.end()
+			if err != nil {
+				return ServerReport{}, err
+			}
+		}
+		pairs = append(pairs, p)
+	}
+	r := ServerReport{Connections: serverConnections}
+	r.Minimal, r.Ours, r.Ratio, r.MinimalCPU, r.CPU, r.CPURatio = compare(pairs)
+	return r, nil
+}
+
+// load measures a server under clients of pre-encoded bytes.
+func (b *bench) load(far *child) (result, error) {
+	ready, err := far.read()
+	if err != nil {
+		return result{}, err
+	}
+	c, err := b.warm(task{Role: roleRaw, Addr: ready.Addr, Conns: serverConnections})
+	if err != nil {
+		return result{}, err
+	}
+	defer c.end()
+	if _, err := far.ask(commandMark); err != nil {
+		return result{}, err
+	}
+	if _, err := c.read(); err != nil {
+		return result{}, err
+	}
+	return far.ask(commandRead)
+}
+
+// idleTime bounds how long idle streams may take to log in.
+const idleTime = 15 * time.Second
+
+func (b *bench) idle() (IdleReport, error) {
+	far, err := start(b.ctx, task{Role: roleServer, Dir: b.dir})
+	if err != nil {
+		return IdleReport{}, err
+	}
+	defer far.end()
+	ready, err := far.read()
+	if err != nil {
+		return IdleReport{}, err
+	}
+	alone, err := b.probe(ready.Addr)
+	if err != nil {
+		return IdleReport{}, err
+	}
+	before, err := far.ask(commandRest)
+	if err != nil {
+		return IdleReport{}, err
+	}
+	clients, err := start(b.ctx, task{Role: roleIdle, Dir: b.dir, Addr: ready.Addr, Conns: b.idleStreams, Time: idleTime})
+	if err != nil {
+		return IdleReport{}, err
+	}
+	defer clients.end()
+	held, err := clients.read()
+	if err != nil {
+		return IdleReport{}, err
+	}
+	after, err := far.ask(commandRest)
+	if err != nil {
+		return IdleReport{}, err
+	}
+	beside, err := b.probe(ready.Addr)
+	if err != nil {
+		return IdleReport{}, err
+	}
+	return IdleReport{
+		Streams: held.Streams, BytesPerStream: (after.RSS - before.RSS) / max(1, held.Streams),
+		P99AloneMS: round(alone.P99 * 1000), P99MS: round(beside.P99 * 1000),
+	}, nil
+}
+
+// probe measures how long answers take.
+func (b *bench) probe(addr string) (result, error) {
+	c, err := start(b.ctx, task{Role: roleProbe, Dir: b.dir, Addr: addr, Conns: 1, Time: b.slice})
+	if err != nil {
+		return result{}, err
+	}
+	defer c.end()
+	return c.read()
+}

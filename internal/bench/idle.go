@@ -1,0 +1,65 @@
+package bench
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// maxIdle is how many idle streams are tried, descriptors permitting.
+const maxIdle = 10_000
+
+// spareFiles is what a process needs beside its streams.
+const spareFiles = 200
+
+// playIdle logs in as often as it may, says how many streams it has, and holds
+// them until it is told to end. A server that lets one in lets in all, so the
+// first error ends it, unless descriptors ran out.
+func playIdle(t task) error {
+	config, err := clientConfig(t.Dir)
+	if err != nil {
+		return err
+	}
+	want := min(t.Conns, fileLimit()-spareFiles)
+	deadline := time.Now().Add(t.Time)
+	var mu sync.Mutex
+	var streams []net.Conn
+	var failed error
+	var wg sync.WaitGroup
+	turns := make(chan struct{}, want)
+	for range want {
+		turns <- struct{}{}
+	}
+	close(turns)
+	for range 16 {
+		wg.Go(func() {
+			for range turns {
+				if time.Now().After(deadline) {
+					return
+				}
+				conn, err := login(t.Addr, config)
+				mu.Lock()
+				if err != nil {
+					failed = err
+				} else {
+					streams = append(streams, conn)
+				}
+				over := failed != nil
+				mu.Unlock()
+				if over {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if failed != nil {
+		return failed
+	}
+	say(result{Streams: len(streams)})
+	err = obey(func(string) result { return result{Streams: len(streams)} })
+	for _, s := range streams {
+		s.Close()
+	}
+	return err
+}

@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"bytes"
+	"crypto/tls"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"penstock/ccs"
+)
+
+// playRaw is the limit of clients: on each connection a window of stanzas that
+// were encoded before, of which only the id changes; as many leave at once as
+// one read brought answers.
+func playRaw(t task) error {
+	config, err := clientConfig(t.Dir)
+	if err != nil {
+		return err
+	}
+	f := newFlow(t.Conns)
+	for i := range t.Conns {
+		conn, err := login(t.Addr, config)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		f.wg.Go(func() { f.failed(runRaw(conn, i, &f.acked[i])) })
+	}
+	return f.measure(t)
+}
+
+// A flow is what several connections do together.
+type flow struct {
+	acked []counter // by connection
+	wg    sync.WaitGroup
+	err   chan error
+}
+
+// A counter has a cache line of its own.
+type counter struct {
+	atomic.Int64
+	_ [56]byte
+}
+
+func newFlow(conns int) *flow {
+	return &flow{acked: make([]counter, conns), err: make(chan error, conns)}
+}
+
+// failed notes that a connection has ended.
+func (f *flow) failed(err error) { f.err <- err }
+
+func (f *flow) total() int {
+	n := 0
+	for i := range f.acked {
+		n += int(f.acked[i].Load())
+	}
+	return n
+}
+
+// measure says how many messages were acked in the time that t asks for.
+func (f *flow) measure(t task) error {
+	if err := f.wait(t.WarmUp); err != nil {
+		return err
+	}
+	say(result{}) // warm
+	meter, before := startMeter(), f.total()
+	if err := f.wait(t.Time); err != nil {
+		return err
+	}
+	say(meter.read(f.total() - before))
+	return nil
+}
+
+func (f *flow) wait(d time.Duration) error {
+	select {
+	case err := <-f.err:
+		return err
+	case <-time.After(d):
+		return nil
+	}
+}
+
+func runRaw(conn *tls.Conn, n int, acked *counter) error {
+	var stanzas []byte
+	var ids [ccs.Window]int // where each stanza's id ends
+	for i := range ids {
+		begin := len(stanzas)
+		stanzas = appendStanza(stanzas, message(0))
+		ids[i] = begin + bytes.Index(stanzas[begin:], idMark) + len(idMark) + idLen
+	}
+	size := len(stanzas) / len(ids)
+	id := n * 1_000_000_000 // no two connections use the same
+	write := func(count int) error {
+		for _, end := range ids[:count] {
+			id++
+			for at, v := end-1, id; v > 0; at, v = at-1, v/10 {
+				stanzas[at] = byte('0' + v%10)
+			}
+		}
+		_, err := conn.Write(stanzas[:count*size])
+		return err
+	}
+	if err := write(len(ids)); err != nil {
+		return err
+	}
+	buf := make([]byte, 64<<10)
+	have := 0
+	for {
+		n, err := conn.Read(buf[have:])
+		if err != nil {
+			return err
+		}
+		have += n
+		end := bytes.LastIndex(buf[:have], stanzaEnd)
+		if end < 0 {
+			continue
+		}
+		end += len(stanzaEnd)
+		answers := bytes.Count(buf[:end], stanzaEnd)
+		have = copy(buf, buf[end:have])
+		acked.Add(int64(answers))
+		if err := write(answers); err != nil {
+			return err
+		}
+	}
+}
