@@ -336,6 +336,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		return overTCP{c.(*ccstest.Conn), under}, nil
 	case gate:
 		return gated{c.(*ccstest.Conn), under}, nil
+	case *tap:
+		return tapped{c.(*ccstest.Conn), under}, nil
 	}
 	return c, nil
 }
@@ -720,8 +722,8 @@ func (p *peer) wantSoundXML() {
 	p.mu.Lock()
 	all := string(p.all)
 	p.mu.Unlock()
-	if strings.HasPrefix(all, "\x15") {
-		return // a TLS alert
+	if strings.HasPrefix(all, "\x15") || strings.HasPrefix(all, "\x16") {
+		return // a TLS alert, or half a handshake
 	}
 	first, second, _ := strings.Cut(all, success)
 	for _, document := range []string{first, second} {
