@@ -21,7 +21,8 @@ const maxAddresses = 16_384
 
 // A gate counts connections that are not authenticated yet, and failed logins,
 // by address. The right key is never refused: failures only make the next
-// refusal slower (docs/protocol.md, SASL).
+// refusal slower (docs/protocol.md, SASL), and a connection whose login failed
+// takes nobody's place, however long its end takes.
 type gate struct {
 	limits ConnectionLimits
 
@@ -31,7 +32,8 @@ type gate struct {
 }
 
 type address struct {
-	open     int     // unauthenticated connections
+	open     int     // unauthenticated connections, but for the next
+	refused  int     // those whose login failed
 	tokens   float64 // of the bucket that bounds new connections
 	at       time.Time
 	failures int
@@ -53,63 +55,84 @@ func addressOf(a net.Addr) (netip.Addr, bool) {
 	return ip, ip.IsLoopback()
 }
 
+// A place is what a connection takes up at the gate until it is authenticated
+// or gone. It belongs to one goroutine.
+type place struct {
+	g       *gate
+	ip      netip.Addr
+	exempt  bool // counts in all only
+	refused bool
+}
+
 // enter admits a connection or says why not. leave must be called once for
-// each connection that was admitted, when it is authenticated or gone.
-func (g *gate) enter(a net.Addr) error {
+// each place that was given.
+func (g *gate) enter(a net.Addr) (*place, error) {
 	ip, loopback := addressOf(a)
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	p := &place{g: g, ip: ip, exempt: loopback || !ip.IsValid()}
 	if g.total >= g.limits.Unauthenticated {
-		return errTooMany
+		return nil, errTooMany
 	}
-	if loopback || !ip.IsValid() {
+	if p.exempt {
 		g.total++
-		return nil
+		return p, nil
 	}
 	ad := g.address(ip, now)
 	ad.tokens = min(float64(g.limits.Burst), ad.tokens+now.Sub(ad.at).Seconds()*g.limits.Rate)
 	ad.at = now
 	switch {
 	case ad.tokens < 1:
-		return errTooFast
+		return nil, errTooFast
 	case ad.open >= g.limits.PerAddress:
-		return errTooManyPerAddress
+		return nil, errTooManyPerAddress
 	}
 	ad.tokens--
 	ad.open++
 	g.total++
-	return nil
+	return p, nil
 }
 
-func (g *gate) leave(a net.Addr) {
-	ip, _ := addressOf(a)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.total--
-	if ad := g.byAddr[ip]; ad != nil && ad.open > 0 {
+func (p *place) leave() {
+	p.g.mu.Lock()
+	defer p.g.mu.Unlock()
+	p.g.total--
+	if p.exempt {
+		return
+	}
+	if ad := p.g.byAddr[p.ip]; p.refused { // it is remembered while something is open
+		ad.refused--
+	} else {
 		ad.open--
 	}
 }
 
 // failed counts a failed login and returns how long its refusal is to be held
 // back: 0.1 s from the second on, doubling up to 0.9 s. A quarter of an hour
-// without failures forgives all.
-func (g *gate) failed(a net.Addr) time.Duration {
-	ip, _ := addressOf(a)
+// without failures forgives all. From now on the connection takes no place of
+// its address: guesses would keep the right key out. It may stay for its
+// refusal unless as many of the address do already.
+func (p *place) failed() (wait time.Duration, stay bool) {
 	now := time.Now()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	ad := g.address(ip, now)
+	p.g.mu.Lock()
+	defer p.g.mu.Unlock()
+	ad := p.g.address(p.ip, now)
 	if now.Sub(ad.failedAt) > 15*time.Minute {
 		ad.failures = 0
 	}
 	ad.failures++
 	ad.failedAt = now
-	if ad.failures == 1 {
-		return 0
+	if ad.failures > 1 {
+		wait = min(100*time.Millisecond<<min(ad.failures-2, 8), 900*time.Millisecond)
 	}
-	return min(100*time.Millisecond<<min(ad.failures-2, 8), 900*time.Millisecond)
+	if p.exempt {
+		return wait, true
+	}
+	p.refused = true
+	ad.open--
+	ad.refused++
+	return wait, ad.refused <= p.g.limits.PerAddress
 }
 
 func (g *gate) address(ip netip.Addr, now time.Time) *address {
@@ -118,7 +141,7 @@ func (g *gate) address(ip netip.Addr, now time.Time) *address {
 	}
 	if len(g.byAddr) >= maxAddresses {
 		for k, ad := range g.byAddr {
-			if ad.open == 0 {
+			if ad.open+ad.refused == 0 {
 				delete(g.byAddr, k)
 			}
 		}

@@ -27,6 +27,7 @@ var errRefused = errors.New("credentials refused")
 // and writes without batching, since each step waits for the peer.
 type login struct {
 	srv    *Server
+	place  *place
 	conn   *xmpp.Conn
 	headed bool // our header is out
 	inside bool // SASL succeeded
@@ -73,14 +74,14 @@ func looksLikeHTTP(start []byte) bool {
 
 // login leads a connection from its first byte to the bound stream, as long as
 // ctx lasts. On an error the connection is closed.
-func (srv *Server) login(ctx context.Context, conn net.Conn) (*session, error) {
+func (srv *Server) login(ctx context.Context, conn net.Conn, place *place) (*session, error) {
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
 	if err := ctx.Err(); err != nil { // its end may have set a deadline before us
 		conn.Close()
 		return nil, fmt.Errorf("login: %w", err)
 	}
-	l := &login{srv: srv, conn: xmpp.NewConn(conn,
+	l := &login{srv: srv, place: place, conn: xmpp.NewConn(conn,
 		xmpp.ReaderOptions{Limits: xmpp.LimitsBeforeLogin}, xmpp.WriterOptions{Timeout: srv.opt.WriteTimeout})}
 	s, err := l.run(ctx)
 	if err == nil {
@@ -231,7 +232,12 @@ func (l *login) refuse(ctx context.Context, condition string, sender ccs.SenderI
 		if f := l.srv.opt.Events.AuthFailed; f != nil {
 			f(l.conn.RemoteAddr(), sender)
 		}
-		pause(ctx, l.srv.gate.failed(l.conn.RemoteAddr()))
+		wait, stay := l.place.failed()
+		if !stay {
+			l.conn.Close()
+			return errRefused
+		}
+		pause(ctx, wait)
 	}
 	l.conn.SetDeadline(time.Now().Add(xmpp.GoodbyeTime + afterFailure))
 	if l.conn.Send(xmpp.AppendFailure(nil, condition)) == nil {

@@ -121,13 +121,14 @@ func (srv *Server) isShut() bool {
 // serveConn leads one connection through its life.
 func (srv *Server) serveConn(conn net.Conn) {
 	addr := conn.RemoteAddr()
-	if err := srv.gate.enter(addr); err != nil {
+	place, err := srv.gate.enter(addr)
+	if err != nil {
 		conn.Close()
 		srv.opt.Events.refused(addr, err)
 		return
 	}
-	s, err := srv.admit(conn)
-	srv.gate.leave(addr)
+	s, err := srv.admit(conn, place)
+	place.leave()
 	if err != nil {
 		srv.opt.Events.refused(addr, err)
 		return
@@ -142,7 +143,7 @@ func (srv *Server) serveConn(conn net.Conn) {
 }
 
 // admit does TLS and login. It ends early when the server closes.
-func (srv *Server) admit(conn net.Conn) (*session, error) {
+func (srv *Server) admit(conn net.Conn, place *place) (*session, error) {
 	ctx, cancel := context.WithTimeout(srv.logins, srv.opt.LoginTimeout)
 	defer cancel()
 	stop := context.AfterFunc(srv.logins, func() { conn.SetDeadline(time.Unix(1, 0)) })
@@ -152,7 +153,7 @@ func (srv *Server) admit(conn net.Conn) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return srv.login(ctx, secured)
+	return srv.login(ctx, secured, place)
 }
 
 // register makes s known, unless the server is shut. It comes before the peer
