@@ -82,6 +82,17 @@ func TestR_A9_NothingIsSmuggledThroughTwoReadings(t *testing.T) {
 		{name: "a second payload inside a payload", at: behindBind, bytes: gcm(`{}<gcm xmlns="google:mobile:data">{"to":"T","message_id":"m-9"}</gcm>`),
 			answer: badJSON("{}", "InvalidJson: JSON_PARSING_ERROR : Missing Required Field: message_id")},
 	})
+	t.Run("what closes the payload in XML closes it here", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bind(t)
+			p.write(`<message><gcm xmlns="google:mobile:data">{"to":"T","message_id":"m-1","data":{"k":"</gcm></message>`, downstream("m-9"))
+			bytes, _ := badJSON(`{"to":"T","message_id":"m-1","data":{"k":"`, "InvalidJson: JSON_PARSING_ERROR : unexpected end, wanted the end of the string at byte 42")(p, live)
+			p.want(bytes, acked("m-9"))
+			if r := srv.take(t); r.Sender != sender || r.Message.MessageID != "m-9" {
+				t.Errorf("%s was handed on as %s's", r.Message.MessageID, r.Sender)
+			}
+		})
+	})
 	t.Run("markup in a header's to and in a resource", func(t *testing.T) {
 		play(t, nil, func(t *testing.T, srv *server) {
 			p := srv.dial(t)
