@@ -101,13 +101,10 @@ func tooBig(*peer, stage) (string, ending) {
 // it, Google had another, and no text.
 func malformed(text string) outcome {
 	return func(_ *peer, at stage) (string, ending) {
-		switch at {
-		case fresh, opened:
+		if at < inside {
 			return streamError("not-well-formed", text, ""), closes
-		case live:
-			return streamError("invalid-xml", "", ""), closes
 		}
-		return streamError("invalid-xml", text, ""), closes
+		return streamError("invalid-xml", "", ""), closes
 	}
 }
 

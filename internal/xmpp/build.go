@@ -87,11 +87,12 @@ func AppendFailure(dst []byte, condition string) []byte {
 }
 
 // AppendStreamError appends a stream error, which StreamEnd must follow.
+// invalid-xml has no text, as Google was recorded.
 func AppendStreamError(dst []byte, e *ccs.StreamError) []byte {
 	dst = append(dst, `<stream:error><`...)
 	dst = append(dst, e.Condition...)
 	dst = append(dst, ` xmlns="`+NSStreamErrors+`"/>`...)
-	if e.Text != "" {
+	if e.Text != "" && e.Condition != ccs.ConditionInvalidXML {
 		dst = append(dst, `<text xmlns="`+NSStreamErrors+`">`...)
 		dst = AppendText(dst, e.Text)
 		dst = append(dst, `</text>`...)

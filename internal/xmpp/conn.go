@@ -237,11 +237,7 @@ func (c *Conn) sayGoodbye(cause error) bool {
 	case theirs, errors.Is(cause, ErrGoodbye), errors.Is(cause, ErrClosed):
 		return c.w.Append(end) == nil
 	case ok:
-		e := *ours
-		if e.Condition == ccs.ConditionInvalidXML {
-			e.Text = "" // as Google was recorded; the cause keeps it
-		}
-		return c.w.Append(func(dst []byte) []byte { return end(AppendStreamError(dst, &e)) }) == nil
+		return c.w.Append(func(dst []byte) []byte { return end(AppendStreamError(dst, ours)) }) == nil
 	}
 	return false
 }
