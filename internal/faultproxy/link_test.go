@@ -338,3 +338,12 @@ func TestAProxyWhoseServerIsGone(t *testing.T) {
 		<-served
 	})
 }
+
+func TestWhoWritesToOneThatIsGoneEndsTheLink(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		b.server.Close()
+		wantEnd(t, b.client, nil, nil)
+		send(b.client, []byte("is anybody there"))
+		<-b.link.Done()
+	})
+}
