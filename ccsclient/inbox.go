@@ -110,6 +110,9 @@ func (b *inbox) take(s *Session, m ccs.FromServer) bool {
 		return true
 	}
 	d.streams = append(d.streams, s)
+	if planted == "early_ack" {
+		s.ack(d.ack)
+	}
 	select {
 	case work <- d:
 		b.seen[d.key] = d

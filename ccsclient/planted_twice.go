@@ -1,4 +1,4 @@
-//go:build planted_twice && !planted_drop
+//go:build planted_twice
 
 package ccsclient
 

@@ -161,14 +161,12 @@ func (s *Session) start(m *ccs.Downstream, to lander, now time.Time) error {
 		s.busySince = now
 		s.hurryQuiet(now)
 	}
-	if len(s.flights) >= s.opt.Window {
-		s.full.Store(true)
-	}
+	s.full.Store(s.windowFull())
 	s.mu.Unlock()
 	if s.opt.Trace != nil {
 		s.trace(Out, m)
 	}
-	if planted != "" && plantedNow() {
+	if (planted == "drop" || planted == "twice") && plantedNow() {
 		if planted == "drop" {
 			go s.land([]byte(m.MessageID), landing{})
 			return nil
@@ -194,10 +192,15 @@ func (s *Session) mayStart(id ccs.MessageID) error {
 			return ErrDuplicateID
 		}
 	}
-	if len(s.flights) >= s.opt.Window {
+	if s.windowFull() {
 		return errWindowFull
 	}
 	return nil
+}
+
+// windowFull is called with mu held.
+func (s *Session) windowFull() bool {
+	return len(s.flights) >= s.opt.Window && (planted != "window" || len(s.flights) > s.opt.Window)
 }
 
 func appendMessage(dst []byte, m ccs.FromApp) []byte {
@@ -327,6 +330,9 @@ func (s *Session) message(el xmpp.Element) {
 	}
 	switch s.view.Kind {
 	case ccs.KindAck:
+		if planted == "lost_ack" && plantedNow() {
+			return
+		}
 		var ack *ccs.Ack
 		if !s.view.PlainAck() {
 			ack, _ = s.view.Message().(*ccs.Ack)
@@ -414,6 +420,9 @@ func (s *Session) drain() {
 		}
 		s.mu.Unlock()
 		close(s.ends)
+		if planted == "close" {
+			s.conn.End(xmpp.ErrGoodbye)
+		}
 		if f := s.opt.Events.Draining; f != nil {
 			f(s.State())
 		}
