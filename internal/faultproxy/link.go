@@ -149,6 +149,9 @@ func (l *Link) Run() {
 // Close breaks the link as [Reset] does.
 func (l *Link) Close() { l.end(true) }
 
+// ServerSide is the address under which the server knows the client.
+func (l *Link) ServerSide() net.Addr { return l.server.LocalAddr() }
+
 // Done is closed when the link is over.
 func (l *Link) Done() <-chan struct{} { return l.done }
 

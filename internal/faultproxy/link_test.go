@@ -294,6 +294,9 @@ func TestAProxyOverTCP(t *testing.T) {
 
 	t.Run("a cut", func(t *testing.T) {
 		b := connect()
+		if got, want := b.link.ServerSide().String(), b.server.RemoteAddr().String(); got != want {
+			t.Errorf("the server's peer is %s, and ServerSide says %s", want, got)
+		}
 		b.link.After(faultproxy.ToServer, 3, faultproxy.Cut)
 		_, _ = io.WriteString(b.client, "abc")
 		wantEnd(t, b.server, []byte("abc"), nil)
