@@ -65,7 +65,7 @@ func dial(ctx context.Context, endpoint string, cred Credentials, opt *Options, 
 		conn.Close()
 		return fail(StageLogin, err)
 	}
-	s := newSession(l.conn, jid, opt, box, slot)
+	s := newSession(l.conn, l.id, jid, opt, box, slot)
 	if l.draining {
 		s.drain()
 	}
@@ -76,7 +76,8 @@ func dial(ctx context.Context, endpoint string, cred Credentials, opt *Options, 
 type login struct {
 	cred     Credentials
 	conn     *xmpp.Conn
-	draining bool // the server announced the end already
+	id       string // of the stream, from the server's last header
+	draining bool   // the server announced the end already
 }
 
 // run logs in and returns the JID that the server gave (docs/protocol.md,
@@ -140,9 +141,11 @@ func (l *login) open() (xmpp.Element, error) {
 	if err := l.conn.Send(xmpp.AppendHeader(nil, xmpp.Header{To: l.cred.domain()}, xmpp.FromApp)); err != nil {
 		return xmpp.Element{}, err
 	}
-	if _, err := l.conn.Reader().Header(); err != nil {
+	h, err := l.conn.Reader().Header()
+	if err != nil {
 		return xmpp.Element{}, err
 	}
+	l.id = h.ID
 	el, err := l.next()
 	if err == nil && !el.Is(xmpp.NSStream, "features") {
 		err = errors.New("the server's header is not followed by its features")

@@ -83,6 +83,7 @@ type Answer struct {
 // A Stream describes one stream at one moment.
 type Stream struct {
 	Slot     int         // which of the pool's streams it is or was
+	ID       string      // as the server's header gave it; new for each stream
 	JID      string      // as the server gave it
 	Address  string      // the server's
 	State    StreamState // open, draining or closed

@@ -437,10 +437,13 @@ func (st *stream) read() (*element, error) {
 	}
 }
 
+// streamID is in both headers.
+const streamID = "AF8BB607948BF55F"
+
 var errGoodbye = errors.New("</stream:stream>")
 
 const (
-	serverHeader  = `<stream:stream from="gcm.googleapis.com" id="AF8BB607948BF55F" version="1.0" xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">`
+	serverHeader  = `<stream:stream from="gcm.googleapis.com" id="` + streamID + `" version="1.0" xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">`
 	loginFeatures = `<stream:features><mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><mechanism>X-OAUTH2</mechanism><mechanism>X-GOOGLE-TOKEN</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>`
 	success       = `<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>`
 	bindFeatures  = `<stream:features><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/><session xmlns="urn:ietf:params:xml:ns:xmpp-session"/></stream:features>`

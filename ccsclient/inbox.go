@@ -24,11 +24,42 @@ type Sender interface {
 // the message. out is the pool, for answers; for a stream of [Dial]'s it is the [Session].
 //
 // A message may come twice; the second copy of one that was handled is acked
-// without another call, as far as the last 10,000 go.
+// without another call, as far as the last 10,000 go ([Options.Repeats] changes
+// that). [DeliveryOf] tells which stream brought it.
 type UpstreamHandler func(ctx context.Context, out Sender, m *ccs.Upstream) error
 
 // A ReceiptHandler handles delivery receipts, like an [UpstreamHandler].
 type ReceiptHandler func(ctx context.Context, r *ccs.Receipt) error
+
+// A Delivery says how a message came to its handler.
+type Delivery struct {
+	// Stream is the one that brought it, as it is now. It may be gone: the
+	// message is then acked nowhere, and comes again.
+	Stream Stream
+	// Redelivered: a handler was called for this message before, for a copy
+	// that came earlier, the last 10,000 considered. Only [Options.Repeats]
+	// lets such a copy reach a handler.
+	Redelivered bool
+}
+
+// DeliveryOf tells how the message came for which a handler was called with
+// ctx; the zero Delivery if ctx is no handler's.
+func DeliveryOf(ctx context.Context) Delivery {
+	o, ok := ctx.Value(originKey{}).(*origin)
+	if !ok {
+		return Delivery{}
+	}
+	return Delivery{Stream: o.s.State(), Redelivered: o.again}
+}
+
+// An origin never changes. A handled message lets go of it, since it holds the
+// stream.
+type origin struct {
+	s     *Session
+	again bool
+}
+
+type originKey struct{}
 
 // ErrTryAgain asks for another try when a handler's error wraps it.
 var ErrTryAgain = errors.New("try again")
@@ -65,6 +96,8 @@ type delivery struct {
 	m       ccs.FromServer
 	key     inboxKey
 	ack     *ccs.Ack
+	origin  *origin
+	started bool // its handler was called
 	done    bool
 	streams []*Session // which brought it and wait for its ack
 }
@@ -81,7 +114,7 @@ func newInbox(opt *Options, out Sender) *inbox {
 // no room. A receipt that finds none is left unacked, for the server to bring
 // again: it is not worth a stream.
 func (b *inbox) take(s *Session, m ccs.FromServer) bool {
-	d := &delivery{m: m}
+	d := &delivery{m: m, origin: &origin{s: s}}
 	handled, work := false, b.upstream
 	switch m := m.(type) {
 	case *ccs.Upstream:
@@ -100,14 +133,17 @@ func (b *inbox) take(s *Session, m ccs.FromServer) bool {
 	}
 	b.mu.Lock()
 	if known := b.seen[d.key]; known != nil {
-		if !known.done {
+		switch {
+		case !known.started, !known.done && !b.opt.Repeats:
 			known.streams = append(known.streams, s) // acked when its first copy is handled
 			b.mu.Unlock()
 			return true
+		case !b.opt.Repeats:
+			b.mu.Unlock()
+			s.ack(d.ack)
+			return true
 		}
-		b.mu.Unlock()
-		s.ack(d.ack)
-		return true
+		d.origin.again = true
 	}
 	d.streams = append(d.streams, s)
 	if planted == "early_ack" {
@@ -163,6 +199,10 @@ func (b *inbox) serve(ctx context.Context, work <-chan *delivery) {
 
 // handle calls the handler, again if it asks for it.
 func (b *inbox) handle(ctx context.Context, d *delivery) error {
+	b.mu.Lock()
+	d.started = true
+	b.mu.Unlock()
+	ctx = context.WithValue(ctx, originKey{}, d.origin)
 	wait := time.Second
 	for try := 1; ; try++ {
 		err := b.call(ctx, d)
@@ -201,11 +241,13 @@ func (b *inbox) call(ctx context.Context, d *delivery) (err error) {
 func (b *inbox) finish(d *delivery, err error) {
 	b.mu.Lock()
 	d.done = true
-	streams, m := d.streams, d.m
-	d.streams, d.m = nil, nil
-	if len(b.old) < seenMax {
+	streams, m, again := d.streams, d.m, d.origin.again
+	d.streams, d.m, d.origin = nil, nil, nil
+	switch {
+	case again: // its first copy is among them
+	case len(b.old) < seenMax:
 		b.old = append(b.old, d.key)
-	} else {
+	default:
 		delete(b.seen, b.old[b.next])
 		b.old[b.next] = d.key
 		b.next = (b.next + 1) % seenMax

@@ -103,6 +103,9 @@ type Options struct {
 	// Handlers is how many messages, and as many receipts, are handled at a
 	// time. With one, in the order in which they came. Default 1.
 	Handlers int
+	// Repeats hands a repeated copy to the handlers too, marked as redelivered:
+	// see [DeliveryOf]. Default: it is acked without another call.
+	Repeats bool
 
 	Events *Events
 	// Trace is told every message, decoded, without tokens, keys and payloads.

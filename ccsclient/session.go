@@ -17,6 +17,7 @@ type Session struct {
 	conn    *xmpp.Conn
 	opt     *Options
 	slot    int
+	id      string
 	jid     string
 	inbox   *inbox
 	pool    *Pool         // whose stream it is, set before Run; nil: nobody's
@@ -63,10 +64,10 @@ type landing struct {
 	over bool // the stream ended; the outcome is unknown
 }
 
-func newSession(conn *xmpp.Conn, jid string, opt *Options, box *inbox, slot int) *Session {
+func newSession(conn *xmpp.Conn, id, jid string, opt *Options, box *inbox, slot int) *Session {
 	now := time.Now()
 	s := &Session{
-		conn: conn, opt: opt, slot: slot, jid: jid, inbox: box,
+		conn: conn, opt: opt, slot: slot, id: id, jid: jid, inbox: box,
 		ends: make(chan struct{}), over: make(chan struct{}), closed: make(chan struct{}), room: make(chan struct{}, 1),
 		flights: make(map[ccs.MessageID]flight, opt.Window), state: StateOpen, since: now,
 	}
@@ -78,7 +79,7 @@ func (s *Session) State() Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stream{
-		Slot: s.slot, JID: s.jid, Address: s.conn.RemoteAddr().String(),
+		Slot: s.slot, ID: s.id, JID: s.jid, Address: s.conn.RemoteAddr().String(),
 		State: s.state, Since: s.since, InFlight: len(s.flights),
 	}
 	for _, f := range s.flights {

@@ -383,6 +383,47 @@ func TestC37_ARepeatedUpstreamIsHandledOnceAndAckedTwice(t *testing.T) {
 			}
 		})
 	})
+	t.Run("but handed over too, and marked, for whoever asks for repeats", func(t *testing.T) {
+		play(t, func(t *testing.T, srv *server) {
+			h, calls := handler()
+			_, one := srv.bound(func(o *ccsclient.Options) { o.Upstream, o.Repeats = h, true })
+			want := func(call *handling, again bool, state ccsclient.StreamState) {
+				t.Helper()
+				d := ccsclient.DeliveryOf(call.ctx)
+				if d.Redelivered != again || d.Stream.State != state || d.Stream.ID != streamID || d.Stream.JID != jid {
+					t.Errorf("%s: %+v, want redelivered %t, on a stream that is %s", call.m.MessageID, d, again, state)
+				}
+			}
+			one.upstream("device", "u-1")
+			one.upstream("device", "u-2")
+			first := handled(t, calls, "u-1")
+			want(first, false, ccsclient.StateOpen)
+			one.upstream("device", "u-1") // in its place, behind u-2
+			one.upstream("device", "u-1") // the same copy once more
+			one.cut()
+			two := srv.bind()
+			two.upstream("device", "u-2") // no handler was called for it yet: it is no repeat
+			first.end <- nil
+			second := handled(t, calls, "u-2")
+			want(second, false, ccsclient.StateClosed)
+			second.end <- nil
+			two.wantAck("device", "u-2")
+			again := handled(t, calls, "u-1")
+			want(again, true, ccsclient.StateClosed)
+			again.end <- nil
+			wantNoCall(t, calls)
+			two.upstream("device", "u-1")
+			again = handled(t, calls, "u-1")
+			want(again, true, ccsclient.StateOpen)
+			two.wantQuiet()
+			again.end <- nil
+			two.wantAck("device", "u-1")
+			two.wantQuiet()
+			if d := ccsclient.DeliveryOf(t.Context()); d != (ccsclient.Delivery{}) {
+				t.Errorf("%+v of a context that is no handler's", d)
+			}
+		})
+	})
 	t.Run("a receipt is no copy of a message", func(t *testing.T) {
 		play(t, func(t *testing.T, srv *server) {
 			var n, receipts int
