@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -51,13 +52,20 @@ type env struct {
 
 	interrupted *atomic.Bool    // by SIGINT
 	given       map[string]bool // flags that stand on the command line, not in the environment
+
+	lastDeeds sync.Map // *func(): called before a second signal ends the program at once
 }
+
+// beforeForcedEnd has f called if a second signal comes, until it is forgotten.
+func (e *env) beforeForcedEnd(f *func()) { e.lastDeeds.Store(f, nil) }
+func (e *env) forget(f *func())          { e.lastDeeds.Delete(f) }
 
 // grammar is the command line.
 type grammar struct {
 	Demo    demoCmd    `cmd:"" help:"Watch it work: a simulator, a client and a steady flow through drains and a cut, then the accounts."`
 	Sim     simCmd     `cmd:"" help:"Run the simulator: a pretend FCM that app servers of CCS log in to."`
 	Send    sendCmd    `cmd:"" help:"Send messages to any CCS endpoint and print what became of each."`
+	Listen  listenCmd  `cmd:"" help:"Print what devices send, message by message, and hand it to a command."`
 	Bench   benchCmd   `cmd:"" help:"Measure this machine, and Penstock on it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -100,6 +108,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 				if time.Since(first) < sameSignal {
 					continue
 				}
+				e.lastDeeds.Range(func(f, _ any) bool { (*f.(*func()))(); return true })
 				fmt.Fprintln(stderr, "penstock: forced to end")
 				os.Exit(exitInterrupted)
 			case <-done:

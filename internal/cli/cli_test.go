@@ -276,7 +276,7 @@ func writeFile(t *testing.T, text string) string {
 
 func TestHelpOfEveryCommandNamesItsEnvironment(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"", "demo", "sim", "send", "version"} {
+	for _, command := range []string{"", "demo", "sim", "send", "listen", "version"} {
 		t.Run("help of "+command, func(t *testing.T) {
 			r := run(append(strings.Fields(command), "--help")...)
 			r.want(t, 0)
@@ -291,7 +291,7 @@ func TestNoArgumentsPrintTheHelp(t *testing.T) {
 	t.Parallel()
 	r := run()
 	r.want(t, 0)
-	for _, command := range []string{"demo", "sim", "send", "version"} {
+	for _, command := range []string{"demo", "sim", "send", "listen", "version"} {
 		if !strings.Contains(r.out, "\n  "+command+" ") {
 			t.Errorf("the help does not name %s:\n%s", command, r.out)
 		}
