@@ -3,14 +3,11 @@ package ccsserver_test
 import (
 	"crypto/tls"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"penstock/ccs"
 	"penstock/ccsserver"
 	"penstock/internal/localca"
 )
@@ -243,100 +240,6 @@ func (p *peer) wantRefusal(begin string) {
 		p.t.Fatalf("the server wrote\n\t%q\nwant a stream error that begins\n\t%q", all, begin)
 	}
 	p.wantClosed(all)
-}
-
-// recording is the app server's side of a recorded dialog, in the pieces in
-// which it was written, each with what the recorded server answered.
-type recording []struct{ wrote, read string }
-
-func readRecording(t *testing.T, name string) recording {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var r recording
-	for _, line := range strings.Split("\n"+string(text), "\n[conn 1 +") {
-		_, line, _ = strings.Cut(line, "] ")
-		if wrote, ok := strings.CutPrefix(line, "C: "); ok {
-			r = append(r, struct{ wrote, read string }{wrote: wrote})
-		} else if read, ok := strings.CutPrefix(line, "S: "); ok {
-			r[len(r)-1].read = strings.TrimSuffix(read, "\n")
-		}
-	}
-	if len(r) < 5 {
-		t.Fatalf("%s: only %d pieces", name, len(r))
-	}
-	return r
-}
-
-func TestRecordedPrograms(t *testing.T) {
-	long := strings.Repeat("a", 152)
-	order := map[string]string{"title": "Order update", "message": "Your parcel 0001 leaves the depot today", "k1": "v1", "n": "42"}
-	for _, tt := range []struct {
-		program  string
-		from     string // what the program calls the server
-		jid      string
-		id       string // of its message
-		to       string
-		data     map[string]string
-		priority ccs.Priority
-		ttl      time.Duration
-	}{
-		{"aiofcm", "gcm.googleapis.com", sender + "@gcm.googleapis.com", "hello-1", long, order, "high", time.Hour},
-		{"go-gcm", "gcm.googleapis.com", sender + "@gcm.googleapis.com", "hello-1", long, order, "high", time.Hour},
-		{"mellium", "gcm.googleapis.com", sender + "@gcm.googleapis.com", "hello-1", long, order, "high", time.Hour},
-		{"node-xcs", "fcm.googleapis.com", sender + "@fcm.googleapis.com", "hello-1", long, order, "high", time.Hour},
-		{"seed-smack", "fcm xmpp client connection server", sender + "@gcm.googleapis.com", "m-20261122064508-6981e48d-4fde-4f24-ba03-68b87979c66f", "aaaaaaaatoken",
-			map[string]string{"message": "This is the simple sample message"}, "", 0},
-		{"slixmpp", "gcm.googleapis.com", sender + "@gcm.googleapis.com", "hello-1", long, order, "high", time.Hour},
-		{"xmppo", "gcm.googleapis.com", sender + "@gcm.googleapis.com", "hello-1", long, order, "high", time.Hour},
-	} {
-		t.Run("S2 S9 S30 "+tt.program+" is led from its first byte to its ack", func(t *testing.T) {
-			play(t, nil, func(t *testing.T, srv *server) {
-				p := srv.dial(t)
-				streams, features := 0, []string{featuresLogin, featuresBind}
-				for _, piece := range readRecording(t, tt.program+".txt") {
-					p.write(piece.wrote)
-					switch {
-					case strings.HasPrefix(piece.read, "<stream:stream"):
-						p.wantHeader(tt.from)
-						p.want(features[streams])
-						streams++
-					case strings.HasPrefix(piece.read, "<success"):
-						p.want(success)
-					case strings.Contains(piece.read, "<jid>"):
-						begin, _, _ := strings.Cut(piece.read, "<jid>")
-						p.want(begin, "<jid>")
-						if jid := strings.TrimSuffix(p.came(), `</jid></bind></iq>`); !strings.HasPrefix(jid, tt.jid+"/") || strings.Contains(jid, "<") {
-							t.Errorf("bound to %q, want %s/…", jid, tt.jid)
-						}
-						p.skip()
-					case strings.HasPrefix(piece.read, "<iq"):
-						p.want(piece.read) // the recorded server answered sessions as we do
-					case strings.HasPrefix(piece.read, "<message"):
-						p.want(answer(`{"message_type":"ack","from":"` + tt.to + `","message_id":"` + tt.id + `"}`))
-					case piece.read == "":
-						p.wantQuiet()
-					default:
-						t.Fatalf("the recording has an answer of a new kind: %s", piece.read)
-					}
-				}
-				p.wantQuiet()
-				r := srv.take(t)
-				want := &ccs.Downstream{To: ccs.RegistrationToken(tt.to), MessageID: ccs.MessageID(tt.id), Priority: tt.priority, Data: tt.data}
-				if tt.ttl != 0 {
-					want.TTL = &tt.ttl
-				}
-				if r.Sender != sender || r.Message.MessageID != want.MessageID || r.Message.ContentHash() != want.ContentHash() {
-					t.Errorf("handed on as %s: %+v, want %+v", r.Sender, r.Message, want)
-				}
-				if streams != 2 {
-					t.Errorf("%d streams were opened, want 2", streams)
-				}
-			})
-		})
-	}
 }
 
 func TestS26_BrokenXMLEndsItsOwnStreamAlone(t *testing.T) {
