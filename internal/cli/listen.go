@@ -149,7 +149,8 @@ func (c *listenCmd) Run(e *env) error {
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, syscall.SIGPIPE)
 	defer signal.Stop(pipe)
-	return c.listen(e, cred, &ccsclient.Options{TLS: tlsConfig})
+	// One client that somebody watches need not leave the field to others.
+	return c.listen(e, cred, &ccsclient.Options{TLS: tlsConfig, ReconnectSpread: -1})
 }
 
 // check refuses wrong use, and makes the first message; nil if there is none.
