@@ -278,6 +278,9 @@ func (l *login) bind(el xmpp.Element) (*session, error) {
 		bound: time.Now(), box: l.srv.mailbox(l.sender), room: make(chan struct{}, 1),
 		unacked: make(map[upKey]*item), late: make(map[*pending]struct{}),
 	}
+	if wrap := l.srv.opt.Wrap; wrap != nil {
+		l.conn.Conn = wrap(l.id, l.conn.Conn) // nobody else has it yet
+	}
 	if !s.box.join(s) {
 		_ = l.conn.Send(append(xmpp.AppendIQError(nil, "", "", id, "resource-constraint"), xmpp.StreamEnd...))
 		xmpp.CloseSoftly(l.conn.Conn)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 )
 
@@ -51,6 +52,12 @@ type Options struct {
 	// how many are: the oldest goes first. Defaults 10 min and 1,000,000.
 	DedupeWindow time.Duration
 	DedupeMax    int
+
+	// Wrap, if set, is given a stream's id and its connection, TLS included,
+	// before the stream is bound, and returns what is to be used in its place.
+	// It is for servers that break streams on purpose. What it returns offers
+	// NetConn and CloseWrite as a [tls.Conn] does, or cannot be reset.
+	Wrap func(stream string, conn net.Conn) net.Conn
 
 	Connections ConnectionLimits
 	Drain       DrainTimes
