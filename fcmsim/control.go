@@ -255,13 +255,16 @@ type faultBody struct {
 	Silence   bool                  `json:"silence,omitempty"`
 	Cut       bool                  `json:"cut,omitempty"`
 	Deliver   bool                  `json:"deliver,omitempty"`
+	Wrong     bool                  `json:"wrong_bytes,omitempty"`
+	Slow      *int                  `json:"slow,omitempty"` // bytes a second
+	SlowMS    *int64                `json:"slow_ms,omitempty"`
 	Applied   *int                  `json:"applied,omitempty"` // in answers only
 }
 
 func (b *faultBody) fault() (Fault, error) {
 	f := Fault{
 		Token: b.Token, Seed: b.Seed, Nack: b.Nack,
-		Silence: b.Silence, Cut: b.Cut, Deliver: b.Deliver,
+		Silence: b.Silence, Cut: b.Cut, Deliver: b.Deliver, WrongBytes: b.Wrong,
 	}
 	switch {
 	case b.Applied != nil:
@@ -274,6 +277,16 @@ func (b *faultBody) fault() (Fault, error) {
 		return f, errors.New("share must be above 0 and at most 1")
 	case b.NackShare != nil && *b.NackShare <= 0:
 		return f, errors.New("nack_share must be above 0 and at most 1")
+	case b.Slow != nil && *b.Slow <= 0:
+		return f, fmt.Errorf("slow must be between %d and %d bytes a second", minSlow, maxSlow)
+	case b.SlowMS != nil && (*b.SlowMS <= 0 || *b.SlowMS > maxFaultDelay.Milliseconds()):
+		return f, fmt.Errorf("slow_ms must be above 0 and at most %d", maxFaultDelay.Milliseconds())
+	}
+	if b.Slow != nil {
+		f.Slow = *b.Slow
+	}
+	if b.SlowMS != nil {
+		f.SlowFor = time.Duration(*b.SlowMS) * time.Millisecond
 	}
 	f.Delay = time.Duration(b.DelayMS) * time.Millisecond
 	if b.Next != nil {
@@ -291,7 +304,14 @@ func (b *faultBody) fault() (Fault, error) {
 func faultBodyOf(f FaultStatus) faultBody {
 	b := faultBody{
 		Token: f.Token, Seed: f.Seed, DelayMS: f.Delay.Milliseconds(), Nack: f.Nack,
-		Silence: f.Silence, Cut: f.Cut, Deliver: f.Deliver, Applied: &f.Applied,
+		Silence: f.Silence, Cut: f.Cut, Deliver: f.Deliver, Wrong: f.WrongBytes, Applied: &f.Applied,
+	}
+	if f.Slow > 0 {
+		b.Slow = &f.Slow
+	}
+	if f.SlowFor > 0 {
+		ms := f.SlowFor.Milliseconds()
+		b.SlowMS = &ms
 	}
 	if f.Next > 0 {
 		b.Next = &f.Next

@@ -220,13 +220,29 @@ func TestControlFaults(t *testing.T) {
 	if list := r.call("GET", "/fault", "", 200).([]any); len(list) != 0 {
 		t.Fatalf("got %v", list)
 	}
+	r.call("POST", "/fault", `{"slow":5000,"slow_ms":1,"next":1}`, 200)
+	r.call("POST", "/fault", `{"wrong_bytes":true,"deliver":true,"next":1}`, 200)
+	list = r.call("GET", "/fault", "", 200)
+	if at(list, 0, "slow") != 5000.0 || at(list, 0, "slow_ms") != 1.0 || at(list, 1, "wrong_bytes") != true || at(list, 1, "deliver") != true {
+		t.Fatalf("got %v", list)
+	}
+	a.sendAcked(down(token, "m-2"))
+	a.send(down(token, "m-3"))
+	if m, err := a.next(10 * time.Second); err == nil {
+		t.Errorf("got %#v, want bytes that are no XML", m)
+	}
+	r.call("DELETE", "/fault", "", http.StatusNoContent)
 	for body, words := range map[string]string{
 		`{}`:                                 "something to do",
 		``:                                   "something to do",
 		`{"dealy_ms":3}`:                     `"delay_ms"`,
 		`{"Nack":"A"}`:                       `"nack"`,
-		`{"slow":true}`:                      "cannot simulate slow reads",
-		`{"wrong_bytes":"x"}`:                "cannot simulate wrong bytes",
+		`{"slow":true}`:                      "slow must be a whole number, and holds true or false",
+		`{"slow":0}`:                         "slow must be between 10 and 1000000 bytes a second",
+		`{"slow":9,"slow_ms":1}`:             "slow must be between 10 and 1000000 bytes a second",
+		`{"slow":10,"slow_ms":0}`:            "slow_ms must be above 0",
+		`{"slow_ms":10}`:                     "slow_ms needs slow",
+		`{"wrong_bytes":"x"}`:                "wrong_bytes must be true or false, and holds a string",
 		`{"cut":"yes"}`:                      "cut must be true or false, and holds a string",
 		`{"cut":true,"next":0}`:              "next",
 		`{"cut":true,"share":0}`:             "share",

@@ -39,11 +39,28 @@ type Fault struct {
 	// Cut breaks the connection as the message arrives, as a network does;
 	// what comes behind it is not handled either.
 	Cut bool
-	// Deliver hands the message to the device although Silence or Cut keeps
-	// the answer back: the app server cannot know. A later copy is acked, and
-	// not delivered again.
+	// WrongBytes writes bytes that are no XML in place of the answer, as a
+	// broken proxy does. What becomes of the stream is up to the app server;
+	// when it has ended, the message's id is open again.
+	WrongBytes bool
+	// Deliver hands the message to the device although Silence, Cut or
+	// WrongBytes keeps the answer back: the app server cannot know. A later
+	// copy is acked, and not delivered again.
 	Deliver bool
+
+	// Slow has the stream that brought the message read slowly from then on,
+	// so many bytes a second, 10 to 1,000,000; what was read already is
+	// handled. SlowFor is how long; 0: 10 s.
+	Slow    int
+	SlowFor time.Duration
 }
+
+// The bounds of a slow reading, and how long it lasts if nobody says.
+const (
+	minSlow     = 10
+	maxSlow     = 1_000_000
+	defaultSlow = 10 * time.Second
+)
 
 // A FaultStatus is a fault that is set, and how often it was applied.
 type FaultStatus struct {
@@ -58,8 +75,8 @@ type faultState struct {
 
 func (f *Fault) check() error {
 	switch {
-	case f.Delay == 0 && f.Nack == "" && !f.Silence && !f.Cut:
-		return errors.New("a fault needs something to do: delay_ms, nack, silence or cut")
+	case f.Delay == 0 && f.Nack == "" && !f.withholds() && f.Slow == 0 && f.SlowFor == 0:
+		return errors.New("a fault needs something to do: delay_ms, nack, silence, cut, wrong_bytes or slow")
 	case f.Next < 0:
 		return errors.New("next must not be negative")
 	case !(f.Share >= 0 && f.Share <= 1):
@@ -72,15 +89,24 @@ func (f *Fault) check() error {
 		return fmt.Errorf("delay_ms must be between 0 and %d", maxFaultDelay.Milliseconds())
 	case f.Nack != "" && !isCode(f.Nack):
 		return errors.New("nack must be a code such as SERVICE_UNAVAILABLE: capital letters and underscores, at most 64")
-	case f.Nack != "" && (f.Silence || f.Cut), f.Silence && f.Cut:
-		return errors.New("nack, silence and cut exclude each other: set several faults, each with its own next or share")
-	case f.Silence && f.Delay > 0:
-		return errors.New("silence never answers: leave delay_ms out")
-	case f.Deliver && !f.Silence && !f.Cut:
-		return errors.New("deliver only goes with silence or cut: any other message is delivered unless it is nacked")
+	case f.Nack != "" && f.withholds(), f.Silence && f.Cut, f.Silence && f.WrongBytes, f.Cut && f.WrongBytes:
+		return errors.New("nack, silence, cut and wrong_bytes exclude each other: set several faults, each with its own next or share")
+	case (f.Silence || f.WrongBytes) && f.Delay > 0:
+		return errors.New("silence and wrong_bytes never answer: leave delay_ms out")
+	case f.Deliver && !f.withholds():
+		return errors.New("deliver only goes with silence, cut or wrong_bytes: any other message is delivered unless it is nacked")
+	case f.Slow != 0 && (f.Slow < minSlow || f.Slow > maxSlow):
+		return fmt.Errorf("slow must be between %d and %d bytes a second", minSlow, maxSlow)
+	case f.SlowFor < 0 || f.SlowFor > maxFaultDelay:
+		return fmt.Errorf("slow_ms must be between 0 and %d", maxFaultDelay.Milliseconds())
+	case f.SlowFor > 0 && f.Slow == 0:
+		return errors.New("slow_ms needs slow, the bytes a second")
 	}
 	return nil
 }
+
+// withholds reports whether the message gets no answer on its stream.
+func (f *Fault) withholds() bool { return f.Silence || f.Cut || f.WrongBytes }
 
 // isCode also takes codes that nobody documented: clients have to bear them.
 func isCode(code ccs.Code) bool {
@@ -124,11 +150,15 @@ func (s *Sim) Faults() []FaultStatus {
 	return list
 }
 
-// ClearFaults removes all faults. What they hold back stays held back.
+// ClearFaults removes all faults, and reads every stream at full speed. What
+// they hold back stays held back.
 func (s *Sim) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
+	for _, st := range s.streams {
+		st.conn.slow(0, 0)
+	}
 }
 
 // applyFault finds the first fault that applies to m and returns what to do;

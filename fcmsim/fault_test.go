@@ -1,6 +1,8 @@
 package fcmsim_test
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -92,6 +94,69 @@ func TestFaults(t *testing.T) {
 			b.wantIDs(token, "m-1", "m-2")
 		})
 	})
+	t.Run("a slow reading, of one stream, for a while", func(t *testing.T) {
+		inBubble(t, fcmsim.Options{}, func(b *bench) {
+			a, other, token := b.login(), b.login(), b.Tokens()[0]
+			b.fault(fcmsim.Fault{Slow: 100, SlowFor: time.Minute, Next: 1})
+			a.sendAcked(down(token, "m-1")) // read at once: it is slow from then on
+			sendTimed := func(a *app, id ccs.MessageID, least, most time.Duration) {
+				t.Helper()
+				start := time.Now()
+				a.sendAcked(down(token, id))
+				if took := time.Since(start); took < least || took > most {
+					t.Errorf("%s was answered after %v, want %v to %v", id, took, least, most)
+				}
+			}
+			// A stanza has some 250 bytes, most of them the token.
+			sendTimed(a, "m-2", 2*time.Second, 5*time.Second)
+			sendTimed(other, "o-1", 0, 0)
+			time.Sleep(time.Minute)
+			sendTimed(a, "m-3", 0, 200*time.Millisecond) // the read that was under way is the last slow one
+			sendTimed(a, "m-4", 0, 0)
+
+			b.fault(fcmsim.Fault{Slow: 100, Nack: "X", Next: 1})
+			a.send(down(token, "m-5"))
+			a.wantNack("m-5", "X")
+			sendTimed(a, "m-6", 2*time.Second, 5*time.Second)
+			time.Sleep(10 * time.Second) // the default
+			sendTimed(a, "m-7", 0, 200*time.Millisecond)
+			b.fault(fcmsim.Fault{Slow: 100, SlowFor: time.Hour})
+			sendTimed(a, "m-8", 0, 0)
+			b.ClearFaults()
+			sendTimed(a, "m-9", 0, 200*time.Millisecond)
+		})
+	})
+	for _, deliver := range []bool{false, true} {
+		t.Run(fmt.Sprintf("wrong bytes in place of an answer, delivered: %t", deliver), func(t *testing.T) {
+			inBubble(t, fcmsim.Options{}, func(b *bench) {
+				a, other, token := b.login(), b.login(), b.Tokens()[0]
+				b.fault(fcmsim.Fault{WrongBytes: true, Deliver: deliver, Next: 1})
+				a.send(down(token, "m-1"))
+				m, err := a.next(time.Minute)
+				bad, ok := errors.AsType[*ccs.StreamError](err)
+				if !ok || bad.Condition != ccs.ConditionNotWellFormed {
+					t.Fatalf("got %#v, %v, want bytes that are no XML", m, err)
+				}
+				other.sendAcked(down(token, "o-1"))
+				if deliver {
+					b.wantIDs(token, "m-1", "o-1")
+				} else {
+					b.wantIDs(token, "o-1")
+				}
+				if r := b.Record()[0]; r.Answer != "" {
+					t.Errorf("the record says %q", r.Answer)
+				}
+				a.conn.Close()
+				synctest.Wait()
+				b.login().sendAcked(down(token, "m-1"))
+				if deliver {
+					b.wantIDs(token, "m-1", "o-1")
+				} else {
+					b.wantIDs(token, "o-1", "m-1")
+				}
+			})
+		})
+	}
 	t.Run("only for one token, and the first that matches", func(t *testing.T) {
 		inBubble(t, fcmsim.Options{}, func(b *bench) {
 			a, token := b.login(), b.Tokens()[0]
@@ -181,6 +246,8 @@ func TestFaults(t *testing.T) {
 				{Cut: true, NackShare: 0.5}, {Delay: -1}, {Delay: 2 * time.Hour}, {Nack: "no good"},
 				{Nack: "A", Cut: true}, {Nack: "A", Silence: true}, {Cut: true, Silence: true},
 				{Silence: true, Delay: 1}, {Deliver: true}, {Deliver: true, Nack: "A"},
+				{Slow: -1}, {Slow: 9}, {Slow: 1_000_001}, {SlowFor: 1}, {Slow: 10, SlowFor: -1}, {Slow: 10, SlowFor: 2 * time.Hour},
+				{WrongBytes: true, Delay: 1}, {WrongBytes: true, Nack: "A"}, {WrongBytes: true, Cut: true}, {WrongBytes: true, Silence: true},
 			} {
 				if err := b.SetFault(f); err == nil {
 					t.Errorf("%+v was taken", f)

@@ -72,6 +72,7 @@ func (e *entry) shared() Reception {
 // simulator's mutex.
 type stream struct {
 	id      string
+	conn    *faultConn
 	ended   time.Time
 	cut     bool                        // nothing that still comes is handled
 	pending map[*ccs.Downstream]*entry  // no answer was written yet
@@ -187,9 +188,11 @@ func (s *Sim) bound(v ccsserver.Stream) {
 	defer s.mu.Unlock()
 	s.streams[v.ID] = &stream{
 		id:      v.ID,
+		conn:    s.conns[v.ID],
 		pending: make(map[*ccs.Downstream]*entry),
 		offered: make(map[*upstreamState]struct{}),
 	}
+	delete(s.conns, v.ID)
 }
 
 func (s *Sim) received(id string, m *ccs.Downstream) {

@@ -37,6 +37,7 @@ type Sim struct {
 	devices       map[ccs.RegistrationToken]*device
 	order         []*device
 	streams       map[string]*stream
+	conns         map[string]*faultConn // of streams that are being bound
 	book          recordBook
 	faults        []*faultState
 	upstreams     map[upstreamKey]*upstreamState
@@ -72,6 +73,7 @@ func New(opt *Options) (*Sim, error) {
 		opt: o, state: st, listeners: o.Listeners,
 		devices:       make(map[ccs.RegistrationToken]*device),
 		streams:       make(map[string]*stream),
+		conns:         make(map[string]*faultConn),
 		upstreams:     make(map[upstreamKey]*upstreamState),
 		latest:        make(map[ccs.MessageID]*upstreamState),
 		upstreamOrder: ring[*upstreamState]{max: maxUpstreamStates},
@@ -155,6 +157,13 @@ func (s *Sim) newServer() (*ccsserver.Server, error) {
 		}
 	}
 	opt.Events = &ev
+	wrap := opt.Wrap
+	opt.Wrap = func(stream string, conn net.Conn) net.Conn {
+		if wrap != nil {
+			conn = wrap(stream, conn)
+		}
+		return s.wrap(stream, conn)
+	}
 	accounts := ccsserver.NewKeys(map[ccs.SenderID][]string{s.state.SenderID: {s.state.ServerKey}})
 	srv, err := ccsserver.New(ccsserver.HandlerFunc(s.downstream), accounts, &opt)
 	if err != nil {

@@ -3,11 +3,14 @@ package fcmsim_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"penstock/ccs"
 	"penstock/ccsserver"
 	"penstock/fcmsim"
+	"penstock/internal/xmpp"
 )
 
 func TestDownstream(t *testing.T) {
@@ -518,6 +522,48 @@ func TestOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.sendAcked(down(sim.Tokens()[0], ccs.NewMessageID()))
+	}
+}
+
+// TestEndsOverTLS shows that what faults need has not changed how streams end.
+func TestEndsOverTLS(t *testing.T) {
+	sim, err := fcmsim.Start(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
+	bound := func() *app {
+		conn, err := tls.Dial("tcp", sim.Addr(), &tls.Config{RootCAs: sim.CertPool()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := login(t, conn, sim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.sendAcked(down(sim.Tokens()[0], ccs.NewMessageID()))
+		return a
+	}
+	a := bound()
+	sim.Cut(nil)
+	if _, err := a.next(10 * time.Second); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a cut shows as %v, want a reset", err)
+	}
+	a = bound()
+	ended := make(chan error, 1)
+	go func() { ended <- sim.Shutdown(t.Context()) }()
+	for err == nil {
+		_, err = a.next(10 * time.Second)
+	}
+	if !errors.Is(err, xmpp.ErrClosed) {
+		t.Errorf("a shutdown shows as %v, want the closing tag", err)
+	}
+	if _, err := a.conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("behind the closing tag came %v, want EOF", err)
+	}
+	a.conn.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -14,18 +14,6 @@ import (
 
 const maxControlBody = 64 << 10
 
-// notSimulated are fields that people may look for, and that this version
-// cannot serve.
-var notSimulated = map[string]string{
-	"slow":        "slow reads",
-	"slow_ms":     "slow reads",
-	"slow_read":   "slow reads",
-	"slow_reads":  "slow reads",
-	"bytes":       "wrong bytes",
-	"garbage":     "wrong bytes",
-	"wrong_bytes": "wrong bytes",
-}
-
 // decodeBody reads a JSON object into a struct and refuses fields that the
 // struct does not have: a misspelt one would silently do nothing. No body means
 // an empty object.
@@ -48,9 +36,6 @@ func decodeBody(r *http.Request, into any) error {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if slices.Contains(known, name) {
 			continue
-		}
-		if what := notSimulated[name]; what != "" && slices.Contains(known, "nack_share") {
-			return fmt.Errorf("%q: this version cannot simulate %s: use delay_ms, silence or cut", name, what)
 		}
 		return fmt.Errorf("there is no field %.40q: perhaps %q was meant", name, nearest(name, known))
 	}

@@ -33,13 +33,16 @@ func (s *Sim) downstream(r *ccsserver.Request) {
 		return
 	}
 	do := s.applyFault(m)
+	if do.Slow > 0 {
+		st.conn.slow(do.Slow, do.SlowFor)
+	}
 
 	var out []delivered
 	var err error
 	switch {
 	case do.Nack != "":
 		err = &ccs.NackError{Code: do.Nack}
-	case (do.Silence || do.Cut) && !do.Deliver:
+	case do.withholds() && !do.Deliver:
 		err = errWithheld
 	default:
 		out, err = s.verdict(m, e, now)
@@ -48,7 +51,7 @@ func (s *Sim) downstream(r *ccsserver.Request) {
 	if do.Delay > 0 {
 		delay = do.Delay
 	}
-	if do.Silence || do.Cut {
+	if do.withholds() {
 		st.hold(r, err)
 		if do.Cut && delay == 0 {
 			st.end(now)
@@ -56,6 +59,8 @@ func (s *Sim) downstream(r *ccsserver.Request) {
 		s.mu.Unlock()
 		s.announce(out)
 		switch {
+		case do.WrongBytes:
+			st.conn.garble()
 		case do.Cut && delay == 0:
 			s.srv.Cut([]string{r.Stream})
 		case do.Cut:
