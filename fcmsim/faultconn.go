@@ -69,7 +69,7 @@ const wrongBytes = "\x00\xff]]><<wrong bytes>&\x00"
 func (c *faultConn) garble() {
 	// Nobody learns of an error: the stream is being spoiled anyway.
 	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = c.Conn.Write([]byte(wrongBytes))
+	_, _ = c.Write([]byte(wrongBytes))
 }
 
 // NetConn is the connection below TLS, for whoever resets it.
