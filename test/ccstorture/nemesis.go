@@ -24,11 +24,13 @@ func (r *run) befall(f fault) bool {
 		r.after(300*time.Millisecond, func() { w.current().Drain(ccsserver.DrainOptions{}) })
 		return len(w.current().Drain(ccsserver.DrainOptions{Times: ccsserver.DrainTimes{CloseAfter: 2 * time.Second}})) > 0
 	case faultRestart, faultKill:
-		if !w.restart.TryLock() {
-			return false // the last one is still under way
+		for i := range uint32(senders) {
+			w := r.worlds[(f.Dice[0]+i)%senders]
+			if w.restart.TryLock() { // else its last one is still under way
+				return w.replace(f.Kind == faultKill) == nil
+			}
 		}
-		w.restart.Unlock()
-		return w.replace(f.Kind == faultKill) == nil
+		return false
 	case faultLate:
 		r.burst(w.number*poolsOfSender+int(f.Dice[1]%poolsOfSender), 4*window)
 		return w.current().SetFault(fcmsim.Fault{Next: 5 * window, Delay: 400*time.Millisecond + much*time.Millisecond/2}) == nil
@@ -43,9 +45,13 @@ func (r *run) befall(f fault) bool {
 	return false
 }
 
-// befallLink hits one connection of one pool.
+// befallLink hits one connection of one pool, or of the other one if that has
+// none just now.
 func (r *run) befallLink(f fault, w *world) bool {
 	links := w.proxies[f.Dice[1]%poolsOfSender].Links()
+	if len(links) == 0 {
+		links = w.proxies[(f.Dice[1]+1)%poolsOfSender].Links()
+	}
 	if len(links) == 0 {
 		return false
 	}

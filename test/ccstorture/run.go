@@ -76,7 +76,9 @@ func (r *run) play(ctx context.Context) {
 			r.show(r)
 		})
 	})
-	all.Go(func() { every(ctx, max(r.total/40, time.Second), func() { r.samples = append(r.samples, r.measure()) }) })
+	all.Go(func() {
+		every(ctx, max(r.total/40, time.Second), func() { r.samples = append(r.samples, r.measure()) })
+	})
 	for _, f := range r.plan {
 		if !sleep(ctx, time.Until(r.began.Add(f.At))) {
 			break
@@ -96,10 +98,10 @@ func (r *run) play(ctx context.Context) {
 
 // quiet waits until everything has its outcome, with drains on the way, since a
 // server that never answers holds a message as long as its stream lives.
-func (r *run) quiet(ctx context.Context) {
+func (r *run) quiet() {
 	deadline := time.Now().Add(time.Minute)
 	drain := time.Now().Add(3 * time.Second)
-	for time.Now().Before(deadline) && ctx.Err() == nil {
+	for time.Now().Before(deadline) {
 		if m, u := r.history.open(); m+u == 0 {
 			return
 		}
@@ -107,7 +109,7 @@ func (r *run) quiet(ctx context.Context) {
 			drain = time.Now().Add(10 * time.Second)
 			r.drainAll()
 		}
-		sleep(ctx, 50*time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

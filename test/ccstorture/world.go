@@ -297,8 +297,8 @@ func (w *world) write() {
 
 // replace starts the next server and ends the one before: by a drain, or as a
 // process that dies. What devices wrote to it and nobody acked they write again.
+// The caller holds restart, which is released when the old one is gone.
 func (w *world) replace(kill bool) error {
-	w.restart.Lock()
 	w.mu.Lock()
 	old, number, dying := w.sim, w.server, w.dying
 	w.mu.Unlock()
