@@ -146,10 +146,9 @@ var items = []item{
 // reasons are those for which an item has no test that `go test` or the
 // interop run reports. A test that appears takes the reason's place.
 var reasons = map[string]string{
-	"S72": "planned: needs a Java runtime; until then the bytes that the program was recorded to send are played in tests of the items above",
-	"S73": "planned: as S72",
-	"S74": "planned: until then the bytes that the program was recorded to send are played in tests of the items above",
+	"S72": "the interop run (test/interop) runs a program of its kind",
+	"S73": "the interop run (test/interop) runs a program of its kind",
 	"S75": "the interop run (test/interop) runs the program itself",
-	"S76": "planned: as S74",
+	"S76": "the interop run (test/interop) runs the program itself",
 	"S77": "the interop run (test/interop) runs the program itself",
 }

@@ -11,11 +11,15 @@ import (
 	"testing"
 )
 
-// What the script run hands over: the Python of a virtual environment with
-// slixmpp, and a node_modules with node-xcs.
+// What the script run hands over: the Pythons of virtual environments with
+// slixmpp and with aiofcm, a node_modules with node-xcs, and what Maven made of
+// the directory smack for each version.
 const (
-	pythonEnv  = "PENSTOCK_INTEROP_PYTHON"
+	pythonEnv  = "PENSTOCK_INTEROP_SLIXMPP"
+	aiofcmEnv  = "PENSTOCK_INTEROP_AIOFCM"
 	modulesEnv = "PENSTOCK_INTEROP_NODE_MODULES"
+	smack43Env = "PENSTOCK_INTEROP_SMACK_4_3"
+	smack44Env = "PENSTOCK_INTEROP_SMACK_4_4"
 	insideEnv  = "PENSTOCK_INTEROP_INSIDE" // set in the namespaces: where penstock is
 )
 
@@ -46,7 +50,7 @@ func TestMain(m *testing.M) {
 
 // outside builds penstock and runs this program again, inside.
 func outside() (code int, err error) {
-	for _, name := range []string{pythonEnv, modulesEnv} {
+	for _, name := range []string{pythonEnv, aiofcmEnv, modulesEnv, smack43Env, smack44Env} {
 		if _, err := os.Stat(os.Getenv(name)); err != nil {
 			return 1, fmt.Errorf("%s names nothing: use test/interop/run, which installs what is needed", name)
 		}

@@ -3,19 +3,24 @@ package interop
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// The page shows in a table what the programs did. UPDATE_DOCS=1 writes it.
+// The page shows what the programs did. UPDATE_DOCS=1 writes it.
 const (
-	begin = "<!-- table: made by UPDATE_DOCS=1 test/interop/run -->\n"
-	end   = "<!-- end of table -->\n"
+	begin = "<!-- tables: made by UPDATE_DOCS=1 test/interop/run -->\n"
+	end   = "<!-- end of tables -->\n"
 )
 
 var pagePath = filepath.Join("..", "..", "docs", "interop.md")
 
-var rows = []string{
+// matrix are the columns of the first table.
+var matrix = []string{"login", "1,000 sends", "acks", "upstream", "receipt", "drain", "cut"}
+
+// required are the notes that every program has; it may have more.
+var required = []string{
 	"login",
 	"unknown certificate authority",
 	"wrong key",
@@ -29,29 +34,65 @@ var rows = []string{
 	"sent while it is away",
 }
 
-// columns are the facts, by program. Tests do not run at the same time.
-var columns = map[string]map[string]string{}
+// Facts are what a program did, in few words for the matrix and at length for
+// its own table.
+type facts struct {
+	program string
+	shorts  map[string]string
+	notes   []note
+}
 
-func column(program string) map[string]string {
-	columns[program] = map[string]string{}
-	return columns[program]
+type note struct{ row, text string }
+
+// pageFacts are those of all programs. Tests do not run at the same time.
+var pageFacts []*facts
+
+// programs are those that the page has to show.
+var programs = []string{"slixmpp", "node-xcs", "aiofcm", "Smack 4.3", "Smack 4.4"}
+
+func factsOf(program string) *facts {
+	f := &facts{program: program, shorts: map[string]string{}}
+	pageFacts = append(pageFacts, f)
+	return f
+}
+
+func (f *facts) short(column, text string) { f.shorts[column] = text }
+func (f *facts) note(row, text string)     { f.notes = append(f.notes, note{row, text}) }
+
+// noted reports whether there is a note.
+func (f *facts) noted(row string) bool {
+	return slices.ContainsFunc(f.notes, func(n note) bool { return n.row == row })
 }
 
 // TestThePageTellsWhatHappened runs after all others.
 func TestThePageTellsWhatHappened(t *testing.T) {
-	programs := []string{"slixmpp", "node-xcs"}
 	var b strings.Builder
-	b.WriteString("| | " + strings.Join(programs, " | ") + " |\n|---|" + strings.Repeat("---|", len(programs)) + "\n")
-	for _, row := range rows {
-		b.WriteString("| " + row)
-		for _, program := range programs {
-			fact := columns[program][row]
-			if fact == "" {
-				t.Errorf("%s: nothing is known of %q; was its test run?", program, row)
+	b.WriteString("| | " + strings.Join(matrix, " | ") + " |\n|---|" + strings.Repeat("---|", len(matrix)) + "\n")
+	var shown []string
+	for _, f := range pageFacts {
+		shown = append(shown, f.program)
+		b.WriteString("| **" + f.program + "**")
+		for _, c := range matrix {
+			if f.shorts[c] == "" {
+				t.Errorf("%s: nothing is known of %q; was its test run?", f.program, c)
 			}
-			b.WriteString(" | " + fact)
+			b.WriteString(" | " + f.shorts[c])
 		}
 		b.WriteString(" |\n")
+	}
+	if !slices.Equal(shown, programs) {
+		t.Errorf("the page would show %v; want %v", shown, programs)
+	}
+	for _, f := range pageFacts {
+		b.WriteString("\n## " + f.program + "\n\n| | |\n|---|---|\n")
+		for _, n := range f.notes {
+			b.WriteString("| " + n.row + " | " + n.text + " |\n")
+		}
+		for _, row := range required {
+			if !f.noted(row) {
+				t.Errorf("%s: nothing is known of %q; was its test run?", f.program, row)
+			}
+		}
 	}
 	if t.Failed() {
 		return
@@ -64,7 +105,7 @@ func TestThePageTellsWhatHappened(t *testing.T) {
 	table, tail, ok2 := strings.Cut(rest, end)
 	switch {
 	case !ok1 || !ok2:
-		t.Fatalf("docs/interop.md lacks the marks of its table")
+		t.Fatalf("docs/interop.md lacks the marks of its tables")
 	case strings.TrimSpace(table) == strings.TrimSpace(b.String()):
 	case os.Getenv("UPDATE_DOCS") != "":
 		if err := os.WriteFile(pagePath, []byte(head+begin+"\n"+b.String()+"\n"+end+tail), 0o644); err != nil {

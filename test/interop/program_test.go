@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +66,39 @@ func nodeXCS(t *testing.T, s *simulator, ca, key string) *program {
 	cmd := exec.Command("node", "node-xcs/app.js", s.SenderID, or(key, s.ServerKey))
 	cmd.Env = append(os.Environ(), "NODE_PATH="+os.Getenv(modulesEnv), "NODE_EXTRA_CA_CERTS="+or(ca, s.CAFile))
 	return start(t, cmd)
+}
+
+// aiofcm is aiofcm/app.py, likewise.
+func aiofcm(t *testing.T, s *simulator, ca, key string) *program {
+	t.Helper()
+	cmd := exec.Command(os.Getenv(aiofcmEnv), "aiofcm/app.py", s.SenderID, or(key, s.ServerKey))
+	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+or(ca, s.CAFile))
+	return start(t, cmd)
+}
+
+// A smack is the program in the directory smack on one version of Smack. Its
+// ReconnectionManager waits six seconds instead of two to fourteen by chance:
+// the program sends again what is older than five.
+type smack struct {
+	dir  string   // with classes and lib
+	java []string // settings of the JVM
+	ping int      // after so many seconds of silence
+}
+
+// start is slixmpp for a smack. The certificate authority becomes the JVM's own.
+func (v smack) start(t *testing.T, s *simulator, ca, key string) *program {
+	t.Helper()
+	trust := filepath.Join(t.TempDir(), "trust.p12")
+	out, err := exec.Command("keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", or(ca, s.CAFile),
+		"-keystore", trust, "-storetype", "PKCS12", "-storepass", "changeit").CombinedOutput()
+	if err != nil {
+		t.Fatalf("keytool: %v: %s", err, out)
+	}
+	args := append(slices.Clone(v.java), "-XX:TieredStopAtLevel=1", "-Xmx256m",
+		"-Djavax.net.ssl.trustStore="+trust, "-Djavax.net.ssl.trustStorePassword=changeit",
+		"-cp", filepath.Join(v.dir, "classes")+":"+filepath.Join(v.dir, "lib", "*"),
+		"interop.Main", googleHost, "5236", s.SenderID, or(key, s.ServerKey), strconv.Itoa(v.ping), "6")
+	return start(t, exec.Command("java", args...))
 }
 
 func or(a, b string) string {

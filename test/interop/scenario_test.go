@@ -14,7 +14,8 @@ import (
 type subject struct {
 	*program
 	sim   *simulator
-	facts map[string]string // rows of the page
+	facts *facts // of the page
+	pause string // how long it takes to come back, in words, if not "after 1 s"
 }
 
 // batch makes n messages whose ids begin with a prefix.
@@ -58,7 +59,9 @@ func (s *subject) sendThousand(t *testing.T) {
 	if twice := s.since(0, "answered_twice"); len(twice) > 0 {
 		t.Errorf("%d messages were answered twice, %s first", len(twice), twice[0].MessageID)
 	}
-	s.facts["1,000 messages"] = "1,000 acks, each message received once"
+	s.facts.short("1,000 sends", "each received once")
+	s.facts.short("acks", "1,000")
+	s.facts.note("1,000 messages", "1,000 acks, each message received once")
 }
 
 // sendMixed sends to live, dead, foreign and senseless tokens in turn.
@@ -86,7 +89,7 @@ func (s *subject) sendMixed(t *testing.T) {
 			t.Errorf("%s to %s: record %+v; want %s %q", m.ID, short(m.To), r, kind, want[m.To])
 		}
 	}
-	s.facts["nack"] = "code and text reach the program"
+	s.facts.note("nack", "code and text reach the program")
 }
 
 // getUpstream sends upstream messages from devices and wants each acked once.
@@ -97,15 +100,11 @@ func (s *subject) getUpstream(t *testing.T) {
 		id := fmt.Sprintf("up-%d", i)
 		want[id] = token
 		s.sim.call(t, "POST", "/devices/"+token+"/upstream",
-			map[string]any{"message_id": id, "category": "com.example.interop", "data": map[string]string{"k": `a & b <c> "d"`}}, nil)
+			map[string]any{"message_id": id, "category": "com.example.interop", "data": map[string]string{"action": "NOTE", "k": `a & b <c> "d"`}}, nil)
 	}
 	for id, token := range want {
 		poll(t, "upstream message "+id+" is acked", func() bool {
-			var u struct {
-				State  string `json:"state"`
-				Offers int    `json:"offers"`
-			}
-			s.sim.call(t, "GET", "/upstream/"+id, nil, &u)
+			u := s.sim.upstream(t, id)
 			if u.Offers > 1 {
 				t.Fatalf("%s to %s was offered %d times on a live stream", id, short(token), u.Offers)
 			}
@@ -124,7 +123,8 @@ func (s *subject) getUpstream(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("the program did not get %v, or others twice", slices.Sorted(maps.Keys(want)))
 	}
-	s.facts["upstream"] = "handed over once, acked once"
+	s.facts.short("upstream", "acked")
+	s.facts.note("upstream", "handed over once, acked once")
 }
 
 func count(events []event, kind string) (n int) {
@@ -138,6 +138,15 @@ func count(events []event, kind string) (n int) {
 
 // getReceipt sends a message that asks for a receipt.
 func (s *subject) getReceipt(t *testing.T) {
+	s.receipt(t)
+	poll(t, "the receipt is acked", func() bool { return s.sim.stream(t).Unacked == 0 })
+	s.facts.short("receipt", "acked")
+	s.facts.note("receipt", "handed over once, acked once")
+}
+
+// receipt wants one receipt of a message, acked or not.
+func (s *subject) receipt(t *testing.T) {
+	t.Helper()
 	mark := s.mark()
 	m := message{ID: "with-receipt", To: s.sim.Tokens[0], Data: map[string]string{"k": "v"}, Receipt: true}
 	s.send(t, m)
@@ -145,11 +154,9 @@ func (s *subject) getReceipt(t *testing.T) {
 	if !strings.HasSuffix(e.MessageID, m.ID) || e.Data["original_message_id"] != m.ID || e.Data["message_status"] != "MESSAGE_SENT_TO_DEVICE" {
 		t.Errorf("receipt %+v; want one for %s", e, m.ID)
 	}
-	poll(t, "the receipt is acked", func() bool { return s.sim.stream(t).Unacked == 0 })
 	if n := len(s.since(mark, "receipt")); n != 1 {
 		t.Errorf("%d receipts; want one", n)
 	}
-	s.facts["receipt"] = "handed over once, acked once"
 }
 
 // A load sends a message every five milliseconds until it is stopped.
@@ -203,13 +210,15 @@ func (s *subject) load(t *testing.T, prefix string) *load {
 type breakage struct {
 	acked, drained int           // answers that the program told of
 	lost           int           // received here, and the answer never came to the program
-	unsent         int           // never received here
+	unsent         []string      // never received here
+	resent         int           // received more than once
 	lostAway       int           // of the five sent while it was away: never received
 	rejected       int           // sends that the library refused
 	errors         int           // error events
 	offline        int           // events that the connection has gone
 	told           bool          // the program was told of draining
 	away           time.Duration // from the end of the old stream to the next login
+	pause          string        // what that is called, if it is long
 }
 
 // interrupt lets messages flow, ends the stream, and waits until messages flow
@@ -268,10 +277,13 @@ func (s *subject) interrupt(t *testing.T, prefix string, pause, orderly bool, en
 		return true
 	})
 
-	var b breakage
+	b := breakage{pause: or(s.pause, "after 1 s")}
 	for _, id := range ids {
 		a, answered := s.answer(id)
 		r, received := record[id]
+		if r.Copies > 1 {
+			b.resent++
+		}
 		switch {
 		case answered && !received:
 			t.Errorf("%s: the program was told %s %s, and it is not in the record", id, a.Answer, a.Error)
@@ -290,7 +302,7 @@ func (s *subject) interrupt(t *testing.T, prefix string, pause, orderly bool, en
 		case received:
 			b.lost++
 		default:
-			b.unsent++
+			b.unsent = append(b.unsent, id)
 		}
 	}
 	for _, id := range awayIDs {
@@ -303,12 +315,14 @@ func (s *subject) interrupt(t *testing.T, prefix string, pause, orderly bool, en
 	b.offline = len(s.since(mark, "offline"))
 	b.told = len(s.since(mark, "control")) > 0
 	b.away = max(back.at.Sub(ended), 0)
-	t.Logf("%d messages: %d acked, %d nacked as draining, %d received and unanswered, %d never received; "+
+	t.Logf("%d messages: %d acked, %d nacked as draining, %d received and unanswered, %d never received, %d received again; "+
 		"%d of five sent while away never received; "+
 		"%d sends refused by the library, %d errors; told of draining: %v; back after %v",
-		len(ids), b.acked, b.drained, b.lost, b.unsent, b.lostAway, b.rejected, b.errors, b.told, b.away.Round(10*time.Millisecond))
-	for _, e := range s.since(mark, "error") {
-		t.Logf("error event: %s", e.Error)
+		len(ids), b.acked, b.drained, b.lost, len(b.unsent), b.resent, b.lostAway, b.rejected, b.errors, b.told, b.away.Round(10*time.Millisecond))
+	for _, kind := range []string{"error", "offline"} {
+		for _, e := range s.since(mark, kind)[:min(3, len(s.since(mark, kind)))] {
+			t.Logf("%s: %.300s", kind, e.Error)
+		}
 	}
 	if r := s.since(mark, "rejection"); len(r) > 0 {
 		t.Logf("first refusal: %s", r[0].Error)
@@ -329,31 +343,38 @@ func (s *subject) acks(ids []string) (n int) {
 }
 
 // draining says how the program took an announcement.
-func (b breakage) draining() string {
-	told, nacked := "not told of it and sends on", "no message nacked"
+func (b breakage) draining() (short, long string) {
+	short, long = "sends on", "not told of it and sends on"
 	if b.told {
-		told = "told of it; this program then holds new messages"
+		short, long = "holds", "told of it; this program then holds new messages"
 	}
 	if b.drained > 0 {
-		nacked = "the last messages nacked `CONNECTION_DRAINING`"
+		long += "; the last messages nacked `CONNECTION_DRAINING`"
+	} else {
+		long += "; no message nacked"
 	}
-	return told + "; " + nacked + "; all that was received is answered; back " + b.back()
+	long += "; all that was received is answered; back " + b.back()
+	return short + ", back " + b.back(), long
 }
 
 // cutting says how the program took a connection that broke.
-func (b breakage) cutting() string {
-	lost := "nothing"
-	if b.lost+b.unsent > 0 {
-		lost = "what was under way"
+func (b breakage) cutting() (short, long string) {
+	switch {
+	case b.lost+len(b.unsent) > 0:
+		short, long = "forgets", "what was under way stays unanswered, and is not sent again"
+	case b.resent > 0:
+		short, long = "sends again", "what was under way is sent again with the same ids, and acked"
+	default:
+		short, long = "nothing was under way", "nothing was under way"
 	}
-	return lost + " stays unanswered, and is not sent again; back " + b.back()
+	return short + ", back " + b.back(), long + "; back " + b.back()
 }
 
 func (b breakage) back() string {
 	if b.away < 900*time.Millisecond {
 		return "at once"
 	}
-	return "after 1 s"
+	return b.pause
 }
 
 // drain announces the end of all streams.

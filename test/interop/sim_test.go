@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds every wait for a condition; no test has more than seven.
-const patience = 15 * time.Second
+const patience = 20 * time.Second
 
 // A simulator is a running penstock sim on Google's ports.
 type simulator struct {
@@ -28,10 +28,14 @@ type simulator struct {
 	Dead      []string `json:"dead_tokens"`
 	Foreign   []string `json:"foreign_tokens"`
 
+	// again allows messages to come twice: the program sends unanswered ones again.
+	again bool
+
 	http http.Client
 }
 
-// A reception is a line of the simulator's record.
+// A reception is a line of the simulator's record. If a message came more than
+// once, the last copy counts, but for what was delivered.
 type reception struct {
 	Stream      string    `json:"stream"`
 	MessageID   string    `json:"message_id"`
@@ -41,6 +45,9 @@ type reception struct {
 	Error       string    `json:"error"`
 	DeliveredTo []string  `json:"delivered_to"`
 	StreamEnded time.Time `json:"stream_ended"`
+
+	Data   map[string]string `json:"data"`
+	Copies int               `json:"-"`
 }
 
 // A stream is a bound stream, as the simulator sees it.
@@ -126,8 +133,7 @@ func (s *simulator) try(method, path string, body, v any) error {
 	return json.Unmarshal(text, v)
 }
 
-// record returns the receptions by message id. Each message is to come once:
-// neither program sends one again.
+// record returns the receptions by message id.
 func (s *simulator) record(t *testing.T) map[string]reception {
 	t.Helper()
 	resp, err := s.http.Get(s.Control + "/record")
@@ -147,11 +153,25 @@ func (s *simulator) record(t *testing.T) map[string]reception {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if _, twice := found[r.MessageID]; twice || r.Repeated {
+		before := found[r.MessageID]
+		if r.Copies = before.Copies + 1; (r.Copies > 1 || r.Repeated) && !s.again {
 			t.Fatalf("message %s is in the record twice", r.MessageID)
 		}
+		r.DeliveredTo = append(before.DeliveredTo, r.DeliveredTo...)
 		found[r.MessageID] = r
 	}
+}
+
+// A fate is what became of an upstream message.
+type fate struct {
+	State  string `json:"state"`
+	Offers int    `json:"offers"`
+}
+
+func (s *simulator) upstream(t *testing.T, id string) (found fate) {
+	t.Helper()
+	s.call(t, "GET", "/upstream/"+id, nil, &found)
+	return found
 }
 
 func (s *simulator) streams(t *testing.T) (found []stream) {
