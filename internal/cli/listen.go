@@ -149,8 +149,7 @@ func (c *listenCmd) Run(e *env) error {
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, syscall.SIGPIPE)
 	defer signal.Stop(pipe)
-	// One client that somebody watches need not leave the field to others.
-	return c.listen(e, cred, &ccsclient.Options{TLS: tlsConfig, ReconnectSpread: -1})
+	return c.listen(e, cred, &ccsclient.Options{TLS: tlsConfig})
 }
 
 // check refuses wrong use, and makes the first message; nil if there is none.
@@ -238,6 +237,7 @@ func (c *listenCmd) listen(e *env, cred ccsclient.Credentials, opt *ccsclient.Op
 	defer kill()
 	l.commands = commands
 	opt.Upstream, opt.Receipts, opt.Repeats = l.upstream, l.receipt, true
+	opt.ReconnectSpread = -1 // one client, and somebody watches it
 	opt.Events = l.events()
 	if c.Trace {
 		opt.Trace = func(t ccsclient.Trace) {
