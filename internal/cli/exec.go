@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"penstock/ccsclient"
@@ -45,10 +46,17 @@ func (l *listening) runCommand(line *listenLine, tries int) error {
 	cmd.WaitDelay = killAfter
 	ownGroup(cmd)
 	kill := func() { killGroup(cmd.Process) }
+	var forced atomic.Bool
+	// Killed by us, it has not failed for good: its message must not be acked
+	// in the moment that is left.
+	last := func() { forced.Store(true); kill() }
 	if err = cmd.Start(); err == nil {
-		l.env.beforeForcedEnd(&kill)
+		l.env.beforeForcedEnd(&last)
 		err = cmd.Wait()
-		l.env.forget(&kill)
+		l.env.forget(&last)
+		if forced.Load() {
+			return ccsclient.ErrTryAgain
+		}
 		if ctx.Err() != nil {
 			kill() // what the shell had started may have outlived it
 		}
