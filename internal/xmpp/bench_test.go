@@ -2,11 +2,13 @@ package xmpp_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"io"
 	"strings"
 	"testing"
 
+	"penstock/ccs"
 	"penstock/internal/xmpp"
 )
 
@@ -130,6 +132,50 @@ func BenchmarkAckEncodingXML(b *testing.B) {
 			if depth == 0 {
 				break
 			}
+		}
+	}
+}
+
+// BenchmarkEnvelope is the way from the bytes of an ack to its fields.
+func BenchmarkEnvelope(b *testing.B) {
+	r := endless(b, ackStanza)
+	var v ccs.View
+	b.SetBytes(int64(len(ackStanza)))
+	b.ReportAllocs()
+	for b.Loop() {
+		e, err := r.Next()
+		if err != nil {
+			b.Fatal(err)
+		}
+		p, _ := e.Payload()
+		if err := v.Scan(p); err != nil || v.Kind != ccs.KindAck || len(v.MessageID) == 0 {
+			b.Fatal(err, v.Kind)
+		}
+	}
+}
+
+// BenchmarkEnvelopeStandard is the same way with the standard library.
+func BenchmarkEnvelopeStandard(b *testing.B) {
+	d := xml.NewDecoder(&repeat{header: appHeader, stanza: ackStanza})
+	if _, err := d.Token(); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(ackStanza)))
+	b.ReportAllocs()
+	for b.Loop() {
+		var message struct {
+			GCM string `xml:"google:mobile:data gcm"`
+		}
+		if err := d.Decode(&message); err != nil {
+			b.Fatal(err)
+		}
+		var ack struct {
+			MessageType string `json:"message_type"`
+			From        string `json:"from"`
+			MessageID   string `json:"message_id"`
+		}
+		if err := json.Unmarshal([]byte(message.GCM), &ack); err != nil || ack.MessageType != "ack" || ack.MessageID == "" {
+			b.Fatal(err, ack)
 		}
 	}
 }
