@@ -13,6 +13,7 @@ import (
 // TestMain lets the test's binary play the roles of child processes.
 func TestMain(m *testing.M) {
 	RunRoleAndExit(os.Args)
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // of the children, which are many
 	os.Exit(m.Run())
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,8 +59,17 @@ func (f *flow) total() int {
 	return n
 }
 
-// measure says how many messages were acked in the time that t asks for.
+// measure says how many messages were acked in the time that t asks for. It
+// begins when the first answer has come, and what is to warm up is warm.
 func (f *flow) measure(t task) error {
+	for began := time.Now(); f.total() == 0; {
+		if time.Since(began) > 30*time.Second {
+			return errors.New("no message was answered within 30 s")
+		}
+		if err := f.wait(time.Millisecond); err != nil {
+			return err
+		}
+	}
 	if err := f.wait(t.WarmUp); err != nil {
 		return err
 	}
@@ -68,10 +78,15 @@ func (f *flow) measure(t task) error {
 	if err := f.wait(t.Time); err != nil {
 		return err
 	}
-	say(meter.read(f.total() - before))
+	r := meter.read(f.total() - before)
+	if r.Messages == 0 {
+		return errors.New("no message was answered while it was measured")
+	}
+	say(r)
 	return nil
 }
 
+// wait lets d pass, unless a connection ends.
 func (f *flow) wait(d time.Duration) error {
 	select {
 	case err := <-f.err:
