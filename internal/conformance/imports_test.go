@@ -23,6 +23,8 @@ var mayImport = map[string][]string{
 	"internal/bench":       {"ccs", "ccsclient", "ccsserver", "internal/localca", "internal/xmpp"},
 	"internal/cli":         {"ccs", "ccsclient", "ccsserver", "fcmsim", "internal/bench", "internal/localca"},
 	"cmd/penstock":         {"internal/bench", "internal/cli"},
+	"examples/echo":        {"ccs", "ccsclient"},
+	"examples/http-front":  {"ccs", "ccsclient"},
 	"internal/ccstest":     {"ccs", "internal/xmpp"},
 	"internal/conformance": {},
 	"internal/faultproxy":  {},
