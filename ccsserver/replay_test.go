@@ -48,8 +48,8 @@ type habit int
 const (
 	// holds: it writes no new messages, and logs in when the server has closed.
 	holds habit = iota
-	// goesOn: it takes no notice.
-	goesOn
+	// sendsOn: it takes no notice.
+	sendsOn
 	// leaves: it logs in at once, and then closes the old connection at once.
 	leaves
 	// byTheBook: it logs in at once, and reads on the old connection until the
@@ -89,7 +89,7 @@ func strangers(t *testing.T) map[string]stranger {
 	for _, x := range []stranger{
 		{
 			program: "aiofcm", header: gcmDomain, domain: gcmDomain, id: "hello-1", to: longToken,
-			habit: goesOn, resends: true, silent: true,
+			habit: sendsOn, resends: true, silent: true,
 			again: func(wrote, oldJID string) string { // asks for the resource that it had
 				_, resource, _ := strings.Cut(oldJID, "/")
 				return strings.Replace(wrote, `<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/>`,
@@ -98,7 +98,7 @@ func strangers(t *testing.T) map[string]stranger {
 		},
 		{program: "go-gcm", header: gcmDomain, domain: gcmDomain, id: "hello-1", to: longToken, habit: leaves},
 		{program: "mellium", header: gcmDomain, domain: gcmDomain, id: "hello-1", to: longToken, habit: byTheBook},
-		{program: "node-xcs", header: fcmDomain, domain: fcmDomain, id: "hello-1", to: longToken, habit: goesOn, away: time.Second},
+		{program: "node-xcs", header: fcmDomain, domain: fcmDomain, id: "hello-1", to: longToken, habit: sendsOn, away: time.Second},
 		{
 			program: "seed-smack", header: phrase, domain: gcmDomain, id: "m-20261122064508-6981e48d-4fde-4f24-ba03-68b87979c66f", to: token,
 			habit: holds, away: 10 * time.Second, resends: true,
@@ -252,8 +252,8 @@ func TestRecordedProgramsAreDrained(t *testing.T) {
 
 				var q *peer
 				switch x.habit {
-				case holds, goesOn:
-					if x.habit == goesOn {
+				case holds, sendsOn:
+					if x.habit == sendsOn {
 						p.write(x.message("m-3"))
 						srv.take(t).Answer(nil, nil)
 						p.want(x.acked("m-3"))
