@@ -3,12 +3,15 @@
 package docs_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -177,4 +180,126 @@ func hasAnchor(headings map[string]bool, anchor string) bool {
 		}
 	}
 	return false
+}
+
+var goFence = regexp.MustCompile("(?ms)^```go\n(.*?)^```")
+
+// TestSnippetsAreTakenFromExamples keeps the page's Go from rotting: each
+// snippet stands, line by line, in an example that runs with the tests.
+func TestSnippetsAreTakenFromExamples(t *testing.T) {
+	t.Parallel()
+	source := trimmed(readFile(t, filepath.Join(root, "ccsclient", "seed_example_test.go")))
+	snippets := goFence.FindAllStringSubmatch(readFile(t, "from-fcmxmppserver.md"), -1)
+	if len(snippets) < 6 {
+		t.Errorf("only %d snippets were found: is the search broken?", len(snippets))
+	}
+	for _, m := range snippets {
+		if !strings.Contains(source, trimmed(m[1])) {
+			t.Errorf("this snippet of docs/from-fcmxmppserver.md stands in no example:\n%s", m[1])
+		}
+	}
+}
+
+// trimmed is text without its indentation.
+func trimmed(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimSpace(line) + "\n")
+	}
+	return b.String()
+}
+
+// errorHeading is a heading of docs/troubleshooting.md that quotes an error
+// text of ours; an ellipsis stands for what differs each time.
+var errorHeading = regexp.MustCompile("(?m)^### `(.+)`$")
+
+// verb is what fmt fills in.
+var verb = regexp.MustCompile(`%[-+#0]*[0-9.]*[a-zA-Z]`)
+
+// literals are the string constants of the code, tests apart, with ellipses for
+// what fmt fills in.
+func literals(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, name := range files(t, ".go") {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+				text, err := strconv.Unquote(l.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, verb.ReplaceAllString(text, "…"))
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// TestErrorTextsExist fails when a text that the page explains has changed in
+// the code: each piece of it must stand in one string there.
+func TestErrorTextsExist(t *testing.T) {
+	t.Parallel()
+	quoted := errorHeading.FindAllStringSubmatch(readFile(t, "troubleshooting.md"), -1)
+	if len(quoted) < 60 {
+		t.Errorf("only %d error texts were found: is the search broken?", len(quoted))
+	}
+	code := literals(t)
+	for _, m := range quoted {
+		for _, piece := range strings.Split(m[1], "…") {
+			if piece = strings.Trim(piece, " :()"); piece == "" {
+				continue
+			}
+			if !slices.ContainsFunc(code, func(text string) bool { return strings.Contains(text, piece) }) {
+				t.Errorf("docs/troubleshooting.md explains %q, and no code says %q", m[1], piece)
+			}
+		}
+	}
+}
+
+// TestErrorsOfTheClientAreExplained fails when an error of the client's has no
+// place on the page.
+func TestErrorsOfTheClientAreExplained(t *testing.T) {
+	t.Parallel()
+	page := readFile(t, "troubleshooting.md")
+	seen := 0
+	for _, name := range files(t, ".go") {
+		if filepath.Dir(name) != filepath.Join(root, "ccsclient") || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) != 1 {
+				return true
+			}
+			fun, ok := call.Fun.(*ast.SelectorExpr)
+			l, isText := call.Args[0].(*ast.BasicLit)
+			if !ok || !isText || fun.Sel.Name != "New" {
+				return true
+			}
+			text, err := strconv.Unquote(l.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen++
+			if text != "try again" && !strings.Contains(page, "`"+text+"`") { // that one is the program's own
+				t.Errorf("docs/troubleshooting.md does not explain %q", text)
+			}
+			return true
+		})
+	}
+	if seen < 15 {
+		t.Errorf("only %d errors were found: is the search broken?", seen)
+	}
 }
