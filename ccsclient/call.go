@@ -21,8 +21,10 @@ type call struct {
 	state    callState
 	attempts int
 	retries  int
-	lost     bool // a copy was written and its stream ended: the outcome is unknown
-	told     bool // done was called, or is about to be
+	lost     bool     // a copy was written and its stream ended: the outcome is unknown
+	told     bool     // done was called, or is about to be
+	hearing  bool     // done is being called with "unknown"
+	late     *telling // an answer that came meanwhile: it is told behind that
 	timer    *time.Timer
 	unwatch  func() bool
 }
@@ -144,10 +146,15 @@ func (p *Pool) settle(c *call, ack *ccs.Ack, err error, now time.Time) telling {
 	if err != nil {
 		err = sendError(c.m, err)
 	}
-	if c.told {
-		return telling{c: c, a: a, err: err, late: true}
+	if !c.told {
+		return c.tell(a, err)
 	}
-	return c.tell(a, err)
+	late := telling{c: c, a: a, err: err, late: true}
+	if c.hearing {
+		c.late = &late
+		return telling{}
+	}
+	return late
 }
 
 func (c *call) answer() Answer {
@@ -207,10 +214,18 @@ func (p *Pool) giveUp(c *call, why error) {
 		p.finish(c)
 	}
 	tell := c.tell(c.answer(), sendError(c.m, err))
+	c.hearing = true
 	p.places.giveBack()
 	p.pump(nil, time.Now())
 	p.mu.Unlock()
 	tell.do()
+	p.mu.Lock()
+	c.hearing = false
+	late := c.late
+	p.mu.Unlock()
+	if late != nil {
+		late.do()
+	}
 }
 
 // A callQueue is a first-in, first-out queue of calls.

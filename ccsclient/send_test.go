@@ -290,6 +290,36 @@ func TestWithdrawnAfterItWasWrittenTheOutcomeIsUnknown(t *testing.T) {
 	}
 }
 
+func TestALateAnswerIsToldBehindTheUnknownOutcome(t *testing.T) {
+	play(t, func(t *testing.T, srv *server) {
+		var heard list[string]
+		p, st := srv.bound(func(o *ccsclient.Options) {
+			o.Events.Late = func(ccsclient.Answer, error) { heard.add("late") }
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		err := p.SendFunc(ctx, msg("m-1"), func(_ ccsclient.Answer, err error) {
+			time.Sleep(time.Second) // as a caller that is kept from its processor
+			if errors.Is(err, ccsclient.ErrOutcomeUnknown) {
+				heard.add("unknown")
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.want("m-1")
+		cancel()
+		synctest.Wait()
+		st.ack("m-1") // while the caller is being told
+		if early := heard.take(); len(early) > 0 {
+			t.Errorf("the caller heard %q too early", early)
+		}
+		time.Sleep(2 * time.Second)
+		if got, want := heard.take(), []string{"unknown", "late"}; !slices.Equal(got, want) {
+			t.Errorf("the caller heard %q, want %q", got, want)
+		}
+	})
+}
+
 func TestWhatWasGivenUpIsNotSentAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		keep bool
