@@ -116,6 +116,7 @@ type tally struct {
 	NotSent    int            `json:"not_sent"`
 	Late       int            `json:"late"`
 	Upstream   int            `json:"upstream"`
+	Refused    int            `json:"upstream_refused"` // by a server on its way out
 	Settled    int            `json:"settled"`
 	Receipts   int            `json:"receipts"`
 	Streams    int            `json:"streams"`
@@ -288,6 +289,7 @@ func (h *history) written(id string, server int, mayExpire bool) {
 func (h *history) unwritten(id string) {
 	h.locked(func() {
 		h.tally.Upstream--
+		h.tally.Refused++
 		delete(h.upstreams, id)
 	})
 }
