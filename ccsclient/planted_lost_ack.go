@@ -2,4 +2,4 @@
 
 package ccsclient
 
-const planted = "lost_ack" // one ack that came is thrown away
+const planted = "lost_ack" // ten acks that came are thrown away
