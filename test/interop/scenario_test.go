@@ -284,13 +284,16 @@ func (s *subject) interrupt(t *testing.T, prefix string, pause, orderly bool, en
 		if r.Copies > 1 {
 			b.resent++
 		}
+		if orderly && r.Missed > 0 {
+			t.Errorf("%s: received %d times, and not answered %d times", id, r.Copies, r.Missed)
+		}
 		switch {
 		case answered && !received:
 			t.Errorf("%s: the program was told %s %s, and it is not in the record", id, a.Answer, a.Error)
 		case answered && (a.Answer != r.Answer || a.Error != r.Error):
 			t.Errorf("%s: the program was told %s %s, the record has %s %s", id, a.Answer, a.Error, r.Answer, r.Error)
 		case answered && a.Answer == "ack" && !slices.Equal(r.DeliveredTo, []string{r.To}):
-			t.Errorf("%s: acked, and delivered to %v", id, r.DeliveredTo)
+			t.Errorf("%s: acked, and delivered %d times; want once, to its token", id, len(r.DeliveredTo))
 		case answered && a.Answer == "ack":
 			b.acked++
 		case answered && a.Error == "CONNECTION_DRAINING":

@@ -48,6 +48,7 @@ type reception struct {
 
 	Data   map[string]string `json:"data"`
 	Copies int               `json:"-"`
+	Missed int               `json:"-"` // copies that were not answered
 }
 
 // A stream is a bound stream, as the simulator sees it.
@@ -156,6 +157,9 @@ func (s *simulator) record(t *testing.T) map[string]reception {
 		before := found[r.MessageID]
 		if r.Copies = before.Copies + 1; (r.Copies > 1 || r.Repeated) && !s.again {
 			t.Fatalf("message %s is in the record twice", r.MessageID)
+		}
+		if r.Missed = before.Missed; r.Answer == "" {
+			r.Missed++
 		}
 		r.DeliveredTo = append(before.DeliveredTo, r.DeliveredTo...)
 		found[r.MessageID] = r
