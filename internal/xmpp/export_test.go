@@ -17,3 +17,14 @@ func (w *Writer) Held() int {
 
 // Legal reports whether XML allows a character.
 var Legal = legal
+
+// Attrs calls f for each attribute of an element.
+func (e Element) Attrs(f func(space, local, value string)) {
+	n := &e.r.nodes[e.i]
+	for i := n.attrs.off; i < n.attrs.end; i++ {
+		a := e.r.attrs[i]
+		space, local := string(e.r.space(a.ns)), string(e.r.bytes(a.name.local()))
+		value, _ := e.attr(space, local)
+		f(space, local, string(value))
+	}
+}
