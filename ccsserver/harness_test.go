@@ -388,7 +388,7 @@ func (c gated) NetConn() net.Conn {
 // A peer is a scripted app server. It writes bytes as they are told, and
 // compares what comes byte for byte. No time passes in its want… methods.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	jid  string // full, once bound
 	id   string // of the newest stream
@@ -432,7 +432,7 @@ func (srv *server) dialNet(t *testing.T, under net.Conn) net.Conn {
 	return conn
 }
 
-func newPeer(t *testing.T, conn net.Conn) *peer {
+func newPeer(t testing.TB, conn net.Conn) *peer {
 	p := &peer{t: t, conn: conn}
 	p.changed.L = &p.mu
 	go p.read()

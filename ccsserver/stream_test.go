@@ -13,7 +13,7 @@ import (
 )
 
 // certified returns both ends' TLS settings.
-func certified(t *testing.T) (srv, app *tls.Config) {
+func certified(t testing.TB) (srv, app *tls.Config) {
 	t.Helper()
 	ca, err := localca.Open("", nil)
 	if err != nil {
