@@ -42,7 +42,7 @@ func TestR_A3_NobodyRenegotiates(t *testing.T) {
 	record := append([]byte{22, 3, 3, 0, 0}, nonce(nil, 1)...)
 	record = append(record, sealed...)
 	binary.BigEndian.PutUint16(record[3:], uint16(len(record)-5))
-	if _, err := wire.Conn.Write(record); err != nil {
+	if _, err := wire.Write(record); err != nil {
 		t.Fatal(err)
 	}
 	answer := make([]byte, 5+8+2+16)
