@@ -21,8 +21,8 @@ const maxAddresses = 16_384
 
 // A gate counts connections that are not authenticated yet, and failed logins,
 // by address. The right key is never refused: failures only make the next
-// refusal slower (docs/protocol.md, SASL), and a connection whose login failed
-// takes nobody's place, however long its end takes.
+// refusal slower (docs/protocol.md, SASL), and a connection that will come to
+// nothing takes nobody's place, however long its end takes.
 type gate struct {
 	limits ConnectionLimits
 
@@ -33,7 +33,7 @@ type gate struct {
 
 type address struct {
 	open     int     // unauthenticated connections, but for the next
-	refused  int     // those whose login failed
+	ending   int     // those that will come to nothing
 	tokens   float64 // of the bucket that bounds new connections
 	at       time.Time
 	failures int
@@ -58,10 +58,10 @@ func addressOf(a net.Addr) (netip.Addr, bool) {
 // A place is what a connection takes up at the gate until it is authenticated
 // or gone. It belongs to one goroutine.
 type place struct {
-	g       *gate
-	ip      netip.Addr
-	exempt  bool // counts in all only
-	refused bool
+	g      *gate
+	ip     netip.Addr
+	exempt bool // counts in all only
+	ending bool
 }
 
 // enter admits a connection or says why not. leave must be called once for
@@ -101,19 +101,36 @@ func (p *place) leave() {
 	if p.exempt {
 		return
 	}
-	if ad := p.g.byAddr[p.ip]; p.refused { // it is remembered while something is open
-		ad.refused--
+	if ad := p.g.byAddr[p.ip]; p.ending { // it is remembered while something is open
+		ad.ending--
 	} else {
 		ad.open--
 	}
 }
 
+// ends gives up a place before the connection is gone: its login has failed, and
+// what is left are last words and the peer's time to close. Else those who
+// fail again and again would keep the right key out. It reports whether the
+// connection may stay for that: as many as may be unauthenticated do.
+func (p *place) ends() (stay bool) {
+	p.g.mu.Lock()
+	defer p.g.mu.Unlock()
+	if p.exempt {
+		return true
+	}
+	ad := p.g.byAddr[p.ip]
+	if !p.ending {
+		p.ending = true
+		ad.open--
+		ad.ending++
+	}
+	return ad.ending <= p.g.limits.PerAddress
+}
+
 // failed counts a failed login and returns how long its refusal is to be held
 // back: 0.1 s from the second on, doubling up to 0.9 s. A quarter of an hour
-// without failures forgives all. From now on the connection takes no place of
-// its address: guesses would keep the right key out. It may stay for its
-// refusal unless as many of the address do already.
-func (p *place) failed() (wait time.Duration, stay bool) {
+// without failures forgives all.
+func (p *place) failed() time.Duration {
 	now := time.Now()
 	p.g.mu.Lock()
 	defer p.g.mu.Unlock()
@@ -123,16 +140,10 @@ func (p *place) failed() (wait time.Duration, stay bool) {
 	}
 	ad.failures++
 	ad.failedAt = now
-	if ad.failures > 1 {
-		wait = min(100*time.Millisecond<<min(ad.failures-2, 8), 900*time.Millisecond)
+	if ad.failures == 1 {
+		return 0
 	}
-	if p.exempt {
-		return wait, true
-	}
-	p.refused = true
-	ad.open--
-	ad.refused++
-	return wait, ad.refused <= p.g.limits.PerAddress
+	return min(100*time.Millisecond<<min(ad.failures-2, 8), 900*time.Millisecond)
 }
 
 func (g *gate) address(ip netip.Addr, now time.Time) *address {
@@ -141,7 +152,7 @@ func (g *gate) address(ip netip.Addr, now time.Time) *address {
 	}
 	if len(g.byAddr) >= maxAddresses {
 		for k, ad := range g.byAddr {
-			if ad.open+ad.refused == 0 {
+			if ad.open+ad.ending == 0 {
 				delete(g.byAddr, k)
 			}
 		}

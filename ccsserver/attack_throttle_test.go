@@ -1,17 +1,19 @@
 package ccsserver_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/ccsserver"
 )
 
-// guess fails to log in from an address, again and again, until the test ends:
-// each time it holds its connection until the server closes it.
-func (srv *server) guess(t *testing.T, addr string, over <-chan struct{}) {
+// pester opens connections from an address until it is over. On each it says
+// what it has to say, and then stays until the server has given it up.
+func (srv *server) pester(t *testing.T, addr string, what func(i int) string, over <-chan struct{}) {
 	for i := 0; ; i++ {
 		select {
 		case <-over:
@@ -19,35 +21,41 @@ func (srv *server) guess(t *testing.T, addr string, over <-chan struct{}) {
 		case <-time.After(time.Millisecond):
 		}
 		p := newPeer(t, srv.dialNet(t, address{addr: addr}))
-		p.try(header + auth("", sender, fmt.Sprint("guess", i)))
+		p.try(what(i))
 		p.mu.Lock()
 		for p.err == nil {
 			p.changed.Wait()
 		}
 		p.unread, p.all = nil, nil
 		p.mu.Unlock()
-		p.setDeaf(false)
 		time.Sleep(2 * time.Second) // half closed, as long as the server bears it
 		p.hangUp()
 	}
 }
 
 func TestR_A18_TheRightKeyIsTakenWhileTheGuessingGoesOn(t *testing.T) {
-	for name, limits := range map[string]ccsserver.ConnectionLimits{
-		"with small limits":    {PerAddress: 3},
-		"with the default":     {},
-		"with room for little": {PerAddress: 3, Unauthenticated: 100},
+	guesses := func(i int) string { return header + auth("", sender, fmt.Sprint("guess", i)) }
+	for name, tt := range map[string]struct {
+		limits ccsserver.ConnectionLimits
+		what   func(i int) string
+	}{
+		"with small limits":       {ccsserver.ConnectionLimits{PerAddress: 3}, guesses},
+		"with the default":        {ccsserver.ConnectionLimits{}, guesses},
+		"with room for little":    {ccsserver.ConnectionLimits{PerAddress: 3, Unauthenticated: 100}, guesses},
+		"and others talk rubbish": {ccsserver.ConnectionLimits{PerAddress: 3}, func(int) string { return header + "<!DOCTYPE x>" }},
+		"and others say goodbye":  {ccsserver.ConnectionLimits{PerAddress: 3}, func(int) string { return header + end }},
+		"and others say nonsense": {ccsserver.ConnectionLimits{PerAddress: 3}, func(int) string { return header + sasl("X-OAUTH2", "") }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			play(t, &ccsserver.Options{Connections: limits}, func(t *testing.T, srv *server) {
+			play(t, &ccsserver.Options{Connections: tt.limits}, func(t *testing.T, srv *server) {
 				n := srv.neighbour(t)
 				n.beside()
 				over := make(chan struct{})
-				var guessers sync.WaitGroup
-				stop := sync.OnceFunc(func() { close(over); guessers.Wait() })
+				var attackers sync.WaitGroup
+				stop := sync.OnceFunc(func() { close(over); attackers.Wait() })
 				t.Cleanup(stop)
 				for i := range 20 {
-					guessers.Go(func() { srv.guess(t, fmt.Sprintf("192.0.2.66:%d", 1000+i), over) })
+					attackers.Go(func() { srv.pester(t, fmt.Sprintf("192.0.2.66:%d", 1000+i), tt.what, over) })
 				}
 				for i := range 30 {
 					pass(time.Second + time.Duration(i)*37*time.Millisecond) // at every phase of theirs
@@ -63,13 +71,27 @@ func TestR_A18_TheRightKeyIsTakenWhileTheGuessingGoesOn(t *testing.T) {
 					p.hangUp()
 				}
 				stop()
-				if len(srv.authFailed) < 100 {
-					t.Errorf("only %d guesses were made", len(srv.authFailed))
+				if len(srv.refused()) < 100 {
+					t.Errorf("only %d attempts were refused", len(srv.refused()))
 				}
 				n.wantUnharmed()
 			})
 		})
 	}
+	t.Run("clear text takes no places of TLS", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			forServer, forApp := certified(t)
+			srv := newServer(t, &ccsserver.Options{TLS: forServer, Connections: ccsserver.ConnectionLimits{PerAddress: 3}})
+			for range 10 {
+				p := srv.dialFrom(t, "192.0.2.66:1000")
+				p.write(header)
+				p.wantClosed(unexpectedMessage)
+			}
+			p := newPeer(t, tls.Client(srv.dialNet(t, address{addr: "192.0.2.66:2000"}), forApp))
+			p.login(sender)
+			p.bind()
+		})
+	})
 	t.Run("refused connections that stay are as few as others", func(t *testing.T) {
 		play(t, &ccsserver.Options{Connections: ccsserver.ConnectionLimits{PerAddress: 3}}, func(t *testing.T, srv *server) {
 			answers := map[string]int{}

@@ -38,7 +38,7 @@ type login struct {
 
 // handshake does TLS. Go writes no alert to a peer that speaks clear text;
 // clients know what a TLS alert means, so we write it.
-func (srv *Server) handshake(ctx context.Context, conn net.Conn) (net.Conn, error) {
+func (srv *Server) handshake(ctx context.Context, conn net.Conn, place *place) (net.Conn, error) {
 	if srv.opt.ClearText {
 		return conn, nil
 	}
@@ -49,7 +49,11 @@ func (srv *Server) handshake(ctx context.Context, conn net.Conn) (net.Conn, erro
 	if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && bad.Conn != nil {
 		conn.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = conn.Write([]byte{0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a}) // alert, fatal, unexpected_message
-		xmpp.CloseSoftly(conn)
+		if place.ends() {
+			xmpp.CloseSoftly(conn)
+		} else {
+			conn.Close()
+		}
 		if looksLikeHTTP(bad.RecordHeader[:]) {
 			return nil, errors.New("an HTTP request came to the CCS port")
 		}
@@ -88,12 +92,16 @@ func (srv *Server) login(ctx context.Context, conn net.Conn, place *place) (*ses
 		conn.SetDeadline(time.Time{})
 		return s, nil
 	}
-	if e, ok := errors.AsType[*ccs.StreamError](err); ok {
+	if errors.Is(err, errRefused) {
+		return nil, fmt.Errorf("login: %w", err)
+	}
+	stay := place.ends()
+	if e, ok := errors.AsType[*ccs.StreamError](err); ok && stay {
 		l.fail(e)
-	} else if errors.Is(err, xmpp.ErrClosed) {
+	} else if errors.Is(err, xmpp.ErrClosed) && stay {
 		_ = l.conn.Send([]byte(xmpp.StreamEnd)) // last words: nobody waits for them
 		xmpp.CloseSoftly(conn)
-	} else if !errors.Is(err, errRefused) {
+	} else {
 		conn.Close()
 	}
 	return nil, fmt.Errorf("login: %w", err)
@@ -228,17 +236,18 @@ const notNow = "temporary-auth-failure"
 // refuse answers a login that failed and ends the stream. Nothing more is read
 // with a meaning (docs/protocol.md, SASL).
 func (l *login) refuse(ctx context.Context, condition string, sender ccs.SenderID) error {
+	var wait time.Duration
 	if condition != notNow { // which is no fault of the peer's
 		if f := l.srv.opt.Events.AuthFailed; f != nil {
 			f(l.conn.RemoteAddr(), sender)
 		}
-		wait, stay := l.place.failed()
-		if !stay {
-			l.conn.Close()
-			return errRefused
-		}
-		pause(ctx, wait)
+		wait = l.place.failed()
 	}
+	if !l.place.ends() {
+		l.conn.Close()
+		return errRefused
+	}
+	pause(ctx, wait)
 	l.conn.SetDeadline(time.Now().Add(xmpp.GoodbyeTime + afterFailure))
 	if l.conn.Send(xmpp.AppendFailure(nil, condition)) == nil {
 		pause(ctx, afterFailure)
@@ -283,7 +292,9 @@ func (l *login) bind(el xmpp.Element) (*session, error) {
 	}
 	if !s.box.join(s) {
 		_ = l.conn.Send(append(xmpp.AppendIQError(nil, "", "", id, "resource-constraint"), xmpp.StreamEnd...))
-		xmpp.CloseSoftly(l.conn.Conn)
+		if l.place.ends() {
+			xmpp.CloseSoftly(l.conn.Conn)
+		}
 		return nil, errTooManyStreams
 	}
 	err := ErrClosed

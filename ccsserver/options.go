@@ -68,9 +68,10 @@ type Options struct {
 // documented defaults.
 type ConnectionLimits struct {
 	// PerAddress is how many connections of one address (one /64 of IPv6) may
-	// be unauthenticated at a time, and how many besides may stay for the end
-	// of a login that failed. Rate and Burst are how fast one address may open
-	// them. Loopback is exempt from all three. Defaults 200, 200/s, 1,000.
+	// be unauthenticated at a time, and how many besides may take their time to
+	// close when their login has failed. Rate and Burst are how fast one
+	// address may open them. Loopback is exempt from all three. Defaults 200,
+	// 200/s, 1,000.
 	PerAddress int
 	Rate       float64
 	Burst      int

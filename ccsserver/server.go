@@ -149,7 +149,7 @@ func (srv *Server) admit(conn net.Conn, place *place) (*session, error) {
 	stop := context.AfterFunc(srv.logins, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	watchByKernel(conn, srv.opt.WriteTimeout)
-	secured, err := srv.handshake(ctx, conn)
+	secured, err := srv.handshake(ctx, conn, place)
 	if err != nil {
 		return nil, err
 	}
