@@ -2,8 +2,8 @@ package bench
 
 import (
 	"bytes"
-	"crypto/tls"
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,7 +96,7 @@ func (f *flow) wait(d time.Duration) error {
 	}
 }
 
-func runRaw(conn *tls.Conn, n int, acked *counter) error {
+func runRaw(conn net.Conn, n int, acked *counter) error {
 	var stanzas []byte
 	var ids [ccs.Window]int // where each stanza's id ends
 	for i := range ids {

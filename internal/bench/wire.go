@@ -74,12 +74,12 @@ func clientConfig(dir string) (*tls.Config, error) {
 }
 
 // login logs in as a client does, by hand.
-func login(addr string, config *tls.Config) (*tls.Conn, error) {
+func login(addr string, config *tls.Config) (net.Conn, error) {
 	plain, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	conn := tls.Client(plain, config)
+	var conn net.Conn = tls.Client(plain, config)
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	header := string(xmpp.AppendHeader(nil, xmpp.Header{To: ccs.DefaultHost}, xmpp.FromApp))
 	for _, step := range [...]struct{ say, until string }{
