@@ -339,9 +339,13 @@ func (l *listening) events() *ccsclient.Events {
 				l.say("no connection: %v", err)
 			}
 		},
-		ReconnectingIn: func(d time.Duration) { l.say("connecting again in %v", d.Round(100*time.Millisecond)) },
-		Handled:        l.handled,
-		Odd:            func(s ccsclient.Stream, what string) { l.say("ignored on stream %s: %q", s.ID, what) },
+		ReconnectingIn: func(d time.Duration) {
+			if l.ctx.Err() == nil {
+				l.say("connecting again in %v", d.Round(100*time.Millisecond))
+			}
+		},
+		Handled: l.handled,
+		Odd:     func(s ccsclient.Stream, what string) { l.say("ignored on stream %s: %q", s.ID, what) },
 	}
 }
 
