@@ -169,6 +169,8 @@ func ExampleProcessors_Handler() {
 		},
 	}
 
-	fmt.Println(opt.Upstream != nil)
-	// Output: true
+	_, err := ccsclient.NewPool("fcm-xmpp.example.org:5235",
+		ccsclient.Credentials{SenderID: "1234567890", Key: "server key"}, opt)
+	fmt.Println(err)
+	// Output: <nil>
 }

@@ -43,7 +43,7 @@ func (f *far) device(t *testing.T, id ccs.MessageID) {
 func (f *far) wantState(t *testing.T, id ccs.MessageID, want string) {
 	t.Helper()
 	if u, err := f.UpstreamState("", id); err != nil || u.State != want {
-		t.Errorf("%s is %+v, %v; want %s", id, u, err, want)
+		t.Errorf("%s is %s, %v; want %s", id, u.State, err, want)
 	}
 }
 
