@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -107,7 +108,14 @@ func (srv *Server) login(ctx context.Context, conn net.Conn, place *place) (*ses
 	return nil, fmt.Errorf("login: %w", err)
 }
 
-func (l *login) run(ctx context.Context) (*session, error) {
+// run does so. A panic, such as one of the accounts, costs the login alone.
+func (l *login) run(ctx context.Context) (s *session, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s, err = nil, errors.Join(&xmpp.PanicError{Value: v, Stack: debug.Stack()},
+				&ccs.StreamError{Condition: ccs.ConditionInternalServerError})
+		}
+	}()
 	if err := l.open(xmpp.FeaturesLogin); err != nil {
 		return nil, err
 	}

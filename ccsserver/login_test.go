@@ -12,6 +12,7 @@ import (
 
 	"penstock/ccs"
 	"penstock/ccsserver"
+	"penstock/internal/xmpp"
 )
 
 func TestS9_EveryFormOfTheUserName(t *testing.T) {
@@ -152,6 +153,29 @@ func TestLoginNobodyCouldJudge(t *testing.T) {
 		if srv.authFailed != nil {
 			t.Errorf("the credentials of %v are said to be wrong", srv.authFailed)
 		}
+	})
+}
+
+func TestAPanicOfTheAccountsCostsItsLoginAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		acc := &counted{Accounts: everybody}
+		srv := newServerWith(t, nil, acc)
+		n := srv.neighbour(t)
+		n.beside()
+		acc.Accounts = accounts(func(context.Context) error { panic("a nil map") })
+		p := srv.dial(t)
+		p.open(featuresLogin)
+		p.write(auth("", sender, key))
+		p.wantClosed(streamError("internal-server-error", "", ""))
+		p.hangUp()
+		why := srv.refused()
+		if len(why) != 1 {
+			t.Fatalf("refused: %v", why)
+		}
+		if e, ok := errors.AsType[*xmpp.PanicError](why[0]); !ok || e.Value != "a nil map" || len(e.Stack) == 0 {
+			t.Errorf("refused for %v", why)
+		}
+		n.wantUnharmed()
 	})
 }
 
