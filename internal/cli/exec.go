@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"penstock/ccsclient"
@@ -45,20 +44,16 @@ func (l *listening) runCommand(line *listenLine, tries int) error {
 	cmd.Env = commandEnviron()
 	cmd.WaitDelay = killAfter
 	ownGroup(cmd)
-	kill := func() { killGroup(cmd.Process) }
-	var forced atomic.Bool
-	// Killed by us, it has not failed for good: its message must not be acked
-	// in the moment that is left.
-	last := func() { forced.Store(true); kill() }
+	lastDeed := func() {
+		l.kill() // or the message would be acked, as one whose command was killed by somebody else
+		killGroup(cmd.Process)
+	}
 	if err = cmd.Start(); err == nil {
-		l.env.beforeForcedEnd(&last)
+		l.env.beforeForcedEnd(&lastDeed)
 		err = cmd.Wait()
-		l.env.forget(&last)
-		if forced.Load() {
-			return ccsclient.ErrTryAgain
-		}
+		l.env.forget(&lastDeed)
 		if ctx.Err() != nil {
-			kill() // what the shell had started may have outlived it
+			killGroup(cmd.Process) // what the shell had started may have outlived it
 		}
 		err = verdict(cmd, err, ctx.Err(), l.cmd.ExecTimeout)
 	} else {

@@ -187,8 +187,9 @@ type listening struct {
 
 	ctx  context.Context // ends when nothing new is handled any more
 	stop context.CancelCauseFunc
-	// commands ends when the command under way has had its time.
+	// commands ends when the command under way has had its time; kill ends it.
 	commands context.Context
+	kill     context.CancelFunc
 
 	out sync.Mutex // guards stdout
 	err sync.Mutex // guards stderr
@@ -233,9 +234,8 @@ func (c *listenCmd) listen(e *env, cred ccsclient.Credentials, opt *ccsclient.Op
 	l.processors = (&ccsclient.Processors{Only: only, Registrar: registered}).Handler()
 	l.ctx, l.stop = context.WithCancelCause(e.ctx)
 	defer l.stop(nil)
-	commands, kill := context.WithCancel(context.Background())
-	defer kill()
-	l.commands = commands
+	l.commands, l.kill = context.WithCancel(context.Background())
+	defer l.kill()
 	opt.Upstream, opt.Receipts, opt.Repeats = l.upstream, l.receipt, true
 	opt.ReconnectSpread = -1 // one client, and somebody watches it
 	opt.Events = l.events()
@@ -259,7 +259,7 @@ func (c *listenCmd) listen(e *env, cred ccsclient.Credentials, opt *ccsclient.Op
 	<-l.ctx.Done()
 	go func() {
 		defer close(done)
-		l.leave(pool, kill)
+		l.leave(pool)
 		all.Wait()
 	}()
 	limit := time.NewTimer(c.Grace + killAfter + 2*listenBye)
@@ -292,14 +292,19 @@ func registered(context.Context, ccs.RegistrationToken, ccs.Category, map[string
 
 // leave ends the work in order: the handlers under way, within their time,
 // then the streams.
-func (l *listening) leave(pool *ccsclient.Pool, kill context.CancelFunc) {
+func (l *listening) leave(pool *ccsclient.Pool) {
 	grace := time.NewTimer(l.cmd.Grace)
 	defer grace.Stop()
 	idle := l.whenIdle()
 	select {
 	case <-idle:
+	default:
+		l.say("ending: what is under way may take %v, a second signal ends it at once", l.cmd.Grace)
+	}
+	select {
+	case <-idle:
 	case <-grace.C:
-		kill()
+		l.kill()
 		end := time.NewTimer(killAfter + listenBye)
 		defer end.Stop()
 		select {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -533,6 +534,23 @@ func TestListenEndsThoughNobodyReadsItsLines(t *testing.T) {
 		}
 		b.wantState("u-1", fcmsim.UpstreamWaiting)
 		close(out)
+	})
+}
+
+func TestListenAcksNothingThatASecondSignalBrokeOff(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		b.cmd.Exec = "sleep 1000"
+		b.start()
+		if _, err := b.Upstream(b.Tokens()[0], fcmsim.Upstream{MessageID: "u-1"}); err != nil {
+			t.Fatal(err)
+		}
+		for done := false; !done; runtime.Gosched() { // no waiting for the bubble while the command runs
+			b.env.lastDeeds.Range(func(f, _ any) bool { (*f.(*func()))(); done = true; return false })
+		}
+		b.wantState("u-1", fcmsim.UpstreamOffered)
+		b.wantSaid("upstream u-1 from " + b.Tokens()[0].Redacted() + " was broken off: it is not acked")
+		b.wantCode(exitGood) // which nobody sees: the program has exited by then
+		b.wantState("u-1", fcmsim.UpstreamWaiting)
 	})
 }
 

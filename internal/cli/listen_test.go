@@ -42,9 +42,13 @@ func (f *far) device(t *testing.T, id ccs.MessageID) {
 
 func (f *far) wantState(t *testing.T, id ccs.MessageID, want string) {
 	t.Helper()
-	if u, err := f.UpstreamState("", id); err != nil || u.State != want {
-		t.Errorf("%s is %s, %v; want %s", id, u.State, err, want)
-	}
+	eventually(t, fmt.Sprintf("%s is %s", id, want), func() bool {
+		u, err := f.UpstreamState("", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.State == want
+	})
 }
 
 // eventually waits until what is so, and fails if it is not within a minute.
@@ -110,6 +114,7 @@ func TestListenEndsInOrderInTheMiddleOfACommand(t *testing.T) {
 			}
 			eventually(t, "the command begins", isFile(filepath.Join(dir, "begun")))
 			p.signal(c.sig)
+			eventually(t, "the signal is heard", func() bool { return strings.Contains(p.errOut.String(), "ending: ") })
 			sim.device(t, "u-3") // nothing new is handled
 			sim.wantState(t, "u-1", fcmsim.UpstreamOffered)
 			if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
@@ -194,10 +199,7 @@ func TestListenEndsWhenNobodyReadsItsLinesAnyMore(t *testing.T) {
 	}
 	w.Close()
 	sim.device(t, "u-1")
-	eventually(t, "u-1 is acked", func() bool {
-		u, err := sim.UpstreamState("", "u-1")
-		return err == nil && u.State == fcmsim.UpstreamAcked
-	})
+	sim.wantState(t, "u-1", fcmsim.UpstreamAcked)
 	r.Close() // as head(1) does
 	sim.device(t, "u-2")
 	result{exitCode(t, cmd.Wait()), "", errOut.String()}.want(t, 1)
@@ -239,10 +241,7 @@ func TestListenTakesItsFlagsFromTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the echo comes", func() bool { return len(sim.Record()) == 2 && sim.Record()[1].Answer == "ack" })
-	eventually(t, "u-1 is acked", func() bool {
-		u, err := sim.UpstreamState("", "u-1")
-		return err == nil && u.State == fcmsim.UpstreamAcked
-	})
+	sim.wantState(t, "u-1", fcmsim.UpstreamAcked)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
