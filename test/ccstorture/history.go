@@ -28,6 +28,8 @@ const (
 	kindEarlyAck  = "early-ack"      // a device's message was acked before its handler was done
 	kindDouble    = "double-outcome" // told twice
 	kindAbandoned = "abandoned"      // a sound stream was left with unanswered messages
+	kindSilent    = "unanswered"     // a sound stream was closed by the server without an answer that it owed
+	kindGaveUp    = "gave-up"        // a caller was told what is the client's to mend
 	kindLeak      = "leak"           // goroutines, memory, or a shutdown that does not end
 )
 
@@ -50,6 +52,7 @@ type stream struct {
 	drained time.Time
 	closed  time.Time
 	orderly bool
+	owing   bool // it ended with unanswered messages, as a drain may that took its whole time
 }
 
 // broken reports whether what was said on the stream may not have been heard.
@@ -71,7 +74,7 @@ func (r *reception) excused() bool {
 	case ccs.CodeServiceUnavailable, ccs.CodeInternalServerError, ccs.CodeConnectionDraining:
 		return true
 	}
-	return r.on.broken() || r.answer == "" && !r.on.closed.IsZero()
+	return r.on.broken() || r.answer == "" && r.on.owing
 }
 
 // A message is a downstream message's story.
@@ -214,6 +217,7 @@ func (h *history) closed(id string, orderly bool, unanswered int, now time.Time)
 		}
 		s.closed, s.orderly = now, orderly
 		early := s.drained.IsZero() || now.Sub(s.drained) < h.limit
+		s.owing = unanswered > 0 || !early
 		if orderly && unanswered > 0 && early && !h.ending && !s.link.struck.Load() {
 			h.blame(kindAbandoned, "stream %s: the client said goodbye while %d messages were unanswered", id, unanswered)
 		}
@@ -429,7 +433,11 @@ func (h *history) judge(id string, m *message) {
 	ambiguous := false
 	for _, r := range m.copies {
 		answers[r.answer] = true
-		if !r.excused() {
+		switch {
+		case r.excused():
+		case r.answer == "" && !r.on.closed.IsZero():
+			h.blame(kindSilent, "%s: its stream was closed in order, and had no answer for it", id)
+		default:
 			firm++
 			again = again || r.behind
 		}
@@ -468,6 +476,8 @@ func (h *history) judge(id string, m *message) {
 				break
 			}
 		}
+	case verdict(ccs.CodeConnectionDraining):
+		h.blame(kindGaveUp, "%s: its caller was told of a drain", id)
 	default:
 		if !answers[m.told] {
 			h.blame(kindLie, "%s: told %s, and the server never said so", id, m.told)

@@ -159,6 +159,37 @@ func TestTheCheckerFindsWhatItIsFor(t *testing.T) {
 			h.bound("s2", struck)
 			h.received("s2", "m", true, 0)
 		})},
+		{"a drain that a caller hears of", kindGaveUp, func(h *history) {
+			h.bound("s1", sound)
+			h.sent("m")
+			h.received("s1", "m", true, 0)
+			h.answered("s1", "m", "CONNECTION_DRAINING")
+			h.told("m", "CONNECTION_DRAINING", noon)
+		}},
+		{"a stream that closes without an answer that it owes", kindSilent, func(h *history) {
+			h.bound("s1", sound)
+			h.bound("s2", sound)
+			h.sent("m")
+			h.received("s1", "m", true, 0)
+			h.draining("s1", noon)
+			h.closed("s1", true, 0, noon)
+			h.received("s2", "m", true, 0)
+			h.answered("s2", "m", toldAck)
+			h.delivered(1, "m")
+			h.told("m", toldAck, noon)
+		}},
+		{"a drain that ends before the answer", "", func(h *history) {
+			h.bound("s1", sound)
+			h.bound("s2", sound)
+			h.sent("m")
+			h.received("s1", "m", true, 0)
+			h.draining("s1", noon)
+			h.closed("s1", true, 1, noon.Add(drainLimit))
+			h.received("s2", "m", true, 0)
+			h.answered("s2", "m", toldAck)
+			h.delivered(1, "m")
+			h.told("m", toldAck, noon)
+		}},
 		{"delivered twice by one server", kindDuplicate, plain(func(h *history) { h.delivered(1, "m") })},
 		{"a message that nobody sent", kindPhantom, func(h *history) { h.received("s1", "m", true, 0) }},
 		{"a receipt for what no device has", kindPhantom, func(h *history) {

@@ -34,6 +34,20 @@ func (r *run) befall(f fault) bool {
 	case faultLate:
 		r.burst(w.number*poolsOfSender+int(f.Dice[1]%poolsOfSender), 4*window)
 		return w.current().SetFault(fcmsim.Fault{Next: 5 * window, Delay: 400*time.Millisecond + much*time.Millisecond/2}) == nil
+	case faultFullCut:
+		pool := int(f.Dice[1] % poolsOfSender)
+		if len(w.proxies[pool].Links()) == 0 {
+			return false
+		}
+		r.burst(w.number*poolsOfSender+pool, 4*window)
+		r.after(200*time.Millisecond, func() {
+			for _, l := range w.proxies[pool].Links() {
+				w.strike(l)
+				l.Close()
+			}
+		})
+		// The pool is back before these answers are.
+		return w.current().SetFault(fcmsim.Fault{Next: 4 * window, Delay: time.Second + much*time.Millisecond}) == nil
 	case faultNacks:
 		codes := []ccs.Code{ccs.CodeServiceUnavailable, ccs.CodeInternalServerError, ccs.CodeDeviceMessageRateExceeded}
 		return w.current().SetFault(fcmsim.Fault{Next: 1 + int(much)/10, Nack: codes[f.Dice[2]%3]}) == nil

@@ -35,13 +35,14 @@ const (
 	faultLate      = "late-answers"
 	faultMute      = "no-answers"
 	faultSimCut    = "cut-by-server"
+	faultFullCut   = "reset-with-full-window"
 )
 
 // deck is what one round of faults has, in some order. A run of twenty seconds
 // plays it at least once.
 var deck = []string{
 	faultCut, faultReset, faultHalfClose, faultFlip, faultSilence, faultSlow,
-	faultDrain, faultDrainNack, faultDrainTwo, faultNacks, faultLate, faultMute, faultSimCut,
+	faultDrain, faultDrainNack, faultDrainTwo, faultNacks, faultLate, faultMute, faultSimCut, faultFullCut,
 	faultRestart, faultCut, faultReset, faultFlip, faultKill, faultDrain, faultSlow,
 }
 
