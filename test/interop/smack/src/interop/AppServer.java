@@ -15,7 +15,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
-import javax.net.ssl.SSLContext;
 import org.jivesoftware.smack.AbstractConnectionListener;
 import org.jivesoftware.smack.ConnectionConfiguration.SecurityMode;
 import org.jivesoftware.smack.ReconnectionListener;
@@ -93,13 +92,11 @@ final class AppServer extends AbstractConnectionListener implements Reconnection
     /** Makes a connection of its own and logs in. */
     void connect() throws Exception {
         disconnectAll();
-        SSLContext tls = SSLContext.getInstance("TLS");
-        tls.init(null, null, null); // the JVM's trust store
         XMPPTCPConnection c = new XMPPTCPConnection(XMPPTCPConnectionConfiguration.builder()
                 .setXmppDomain(DOMAIN)
                 .setHost(host)
                 .setPort(port)
-                .setSocketFactory(tls.getSocketFactory())
+                .setSocketFactory(Trust.context().getSocketFactory())
                 .setSecurityMode(SecurityMode.ifpossible)
                 .setCompressionEnabled(true)
                 .setSendPresence(false)
