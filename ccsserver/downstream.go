@@ -236,8 +236,10 @@ func (s *session) answer(p *pending, a answer) {
 	}
 	s.unlink(p)
 	waiting := s.waiting
+	s.writing.Add(1)
 	s.mu.Unlock()
 	s.write(p.m, a)
+	s.writing.Add(-1)
 	if waiting {
 		s.freed()
 	}
@@ -332,10 +334,12 @@ func (s *session) answerOverdue() {
 	if s.oldest != nil {
 		s.armTimeout(s.oldest)
 	}
+	s.writing.Add(int32(len(late)))
 	s.mu.Unlock()
 	for _, p := range late {
 		s.write(p.m, answer{nack: nackTimeout})
 	}
+	s.writing.Add(-int32(len(late)))
 	s.Flush()
 	s.freed()
 	s.closeIfIdle()

@@ -161,7 +161,7 @@ func (s *session) closeIfIdle() {
 		return
 	}
 	s.mu.Lock()
-	idle := s.mayClose && !s.closing && s.inFlight == 0 && s.owed.Load() == 0
+	idle := s.mayClose && !s.closing && s.inFlight == 0 && s.writing.Load() == 0 && s.owed.Load() == 0
 	if idle {
 		s.closing, s.lastCall = true, true
 	}

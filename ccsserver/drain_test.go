@@ -24,6 +24,22 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+func TestS66_AnswersThatAreBeingWrittenKeepTheStream(t *testing.T) {
+	play(t, &ccsserver.Options{AnswerTimeout: 2 * time.Second}, func(t *testing.T, srv *server) {
+		srv.hold()
+		p := srv.bind(t)
+		srv.dawdle.Store(int64(time.Second)) // as a goroutine that is kept from its processor
+		p.write(downstream("m-1"), downstream("m-2"))
+		pass(1500 * time.Millisecond)
+		srv.Drain(ccsserver.DrainOptions{}) // it may close at 2.5 s, between the two answers
+		p.want(control)
+		pass(3 * time.Second)
+		p.wantClosed(
+			nacked("m-1", ccs.CodeServiceUnavailable, textTimeout),
+			nacked("m-2", ccs.CodeServiceUnavailable, textTimeout), end)
+	})
+}
+
 func TestS64_ControlComesBeforeEveryOrderlyClose(t *testing.T) {
 	t.Run("a drain", func(t *testing.T) {
 		play(t, nil, func(t *testing.T, srv *server) {

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,6 +245,8 @@ type record struct {
 	odd        []string
 	failed     []error
 	lines      []string // answers and life events, in order
+
+	dawdle atomic.Int64 // nanoseconds that Answered takes
 }
 
 type closing struct {
@@ -273,6 +276,7 @@ func (r *record) events() *ccsserver.Events {
 		Received: func(_ string, _ ccs.SenderID, m *ccs.Downstream) { line("received %s", m.MessageID) },
 		Answered: func(_ string, _ ccs.SenderID, m *ccs.Downstream, a ccs.FromServer) {
 			line("answered %s", ccs.AppendFromServer(nil, a))
+			time.Sleep(time.Duration(r.dawdle.Load()))
 		},
 		Offered:    func(_ string, m ccs.FromServer, n int) { line("offered %d", n) },
 		Settled:    func(_ string, m ccs.FromServer) { line("settled") },

@@ -26,6 +26,7 @@ type session struct {
 	draining atomic.Bool
 	held     atomic.Bool  // an upstream message waits for the peer to read
 	owed     atomic.Int32 // len(unacked), for those who don't hold box.mu
+	writing  atomic.Int32 // answers that have left the list and are not written yet; grows with mu held
 
 	room chan struct{} // one token: an answer has freed a slot. Written by answer, read by the reader; never closed
 
