@@ -263,8 +263,13 @@ func (p *printer) report(rep *report) {
 		return
 	}
 	verdict := "All is well."
-	if len(rep.Kinds) > 0 {
+	switch {
+	case len(rep.Kinds) > 0:
 		verdict = fmt.Sprintf("Something is wrong: %v", rep.Kinds)
+	case rep.Interrupted:
+		verdict = "Interrupted; nothing was wrong so far."
+	case !rep.OK:
+		verdict = "Nothing was wrong, but too little happened to say."
 	}
 	fmt.Fprintf(p.to, `
 %s
