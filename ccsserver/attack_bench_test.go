@@ -16,44 +16,50 @@ import (
 	"penstock/ccsserver"
 )
 
-// BenchmarkGoodStreamBeside measures how long a stream over TLS waits for its
-// acks, one message each two milliseconds: alone, then beside each kind of
-// attack, five hundred connections a second that come from addresses of which
-// limits hold (docs/benchmarks.md). Each pair is measured in one run, since
-// machines differ from minute to minute.
+// BenchmarkGoodStreamBeside measures how long a stream waits for its acks, one
+// message each two milliseconds: alone, then beside each kind of attack, five
+// hundred connections a second that come from addresses of which limits hold
+// (docs/benchmarks.md). Each pair is measured in one run, since machines differ
+// from minute to minute.
 //
 // The attackers are in the same process, and do their half of each handshake:
-// what they take of the processor counts against us.
+// what they take of the processor counts against us. Without TLS, what is left
+// is what the server does.
 func BenchmarkGoodStreamBeside(b *testing.B) {
+	// Made once: the attackers' garbage is not the server's to collect.
+	wrong := []byte(header + auth("", sender, "wrong"))
+	rubbish := []byte(header + "<message>\xff&lol;</message><!DOCTYPE x>")
+	oversized := []byte(header + "<auth a='" + strings.Repeat("x", 16<<10))
+	request := []byte("GET / HTTP/1.1\r\n\r\n")
+	say := func(what []byte) func(*flood, net.Conn) {
+		return func(f *flood, conn net.Conn) { f.say(conn, what) }
+	}
 	for _, attack := range []struct {
 		name   string
-		before int // connections that come at once
+		bare   bool // without TLS
+		before int  // connections that come at once
 		do     func(f *flood, conn net.Conn)
 	}{
-		{"guesses", 0, func(f *flood, conn net.Conn) {
-			f.say(conn, header+auth("", sender, "wrong"))
+		{"guesses", false, 0, say(wrong)},
+		{"guesses, no TLS", true, 0, say(wrong)},
+		{"garbage", false, 0, say(rubbish)},
+		{"garbage, no TLS", true, 0, say(rubbish)},
+		{"oversized stanzas", false, 0, say(oversized)},
+		{"oversized stanzas, no TLS", true, 0, say(oversized)},
+		{"churn", false, 0, func(_ *flood, conn net.Conn) { conn.Close() }},
+		{"HTTP on the TLS port", false, 0, func(_ *flood, conn net.Conn) {
+			defer conn.Close()
+			if _, err := conn.Write(request); err == nil {
+				_, _ = io.Copy(io.Discard, conn)
+			}
 		}},
-		{"garbage", 0, func(f *flood, conn net.Conn) {
-			f.say(conn, header+"<message>\xff&lol;</message><!DOCTYPE x>")
-		}},
-		{"oversized stanzas", 0, func(f *flood, conn net.Conn) {
-			f.say(conn, header+"<auth a='"+strings.Repeat("x", 16<<10))
-		}},
-		{"churn", 0, func(f *flood, conn net.Conn) {
-			conn.Close()
-		}},
-		{"clear text", 0, func(f *flood, conn net.Conn) {
-			io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n")
-			io.Copy(io.Discard, conn)
-			conn.Close()
-		}},
-		{"silent connections", 10_000, func(f *flood, conn net.Conn) {
+		{"silent connections", false, 10_000, func(f *flood, conn net.Conn) {
 			<-f.over
 			conn.Close()
 		}},
 	} {
 		b.Run(attack.name, func(b *testing.B) {
-			f := newFlood(b, attack.do)
+			f := newFlood(b, attack.bare, attack.do)
 			for b.Loop() {
 				alone := f.good(b)
 				f.start(attack.before)
@@ -76,7 +82,7 @@ const goodMessages = 2000
 type flood struct {
 	peer   *peer
 	ln     *listener
-	config *tls.Config
+	config *tls.Config // of attackers; nil: no TLS
 	attack func(f *flood, conn net.Conn)
 
 	over chan struct{}
@@ -85,10 +91,14 @@ type flood struct {
 	sent int
 }
 
-func newFlood(b *testing.B, attack func(f *flood, conn net.Conn)) *flood {
+func newFlood(b *testing.B, bare bool, attack func(f *flood, conn net.Conn)) *flood {
 	b.Helper()
 	forServer, forApp := certified(b)
-	srv, err := ccsserver.New(ccsserver.HandlerFunc(func(r *ccsserver.Request) { r.Answer(nil, nil) }), everybody, &ccsserver.Options{TLS: forServer})
+	opt := &ccsserver.Options{TLS: forServer}
+	if bare {
+		opt = &ccsserver.Options{ClearText: true}
+	}
+	srv, err := ccsserver.New(ccsserver.HandlerFunc(func(r *ccsserver.Request) { r.Answer(nil, nil) }), everybody, opt)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -102,9 +112,14 @@ func newFlood(b *testing.B, attack func(f *flood, conn net.Conn)) *flood {
 	f := &flood{ln: newListener(), config: cheap, attack: attack}
 	go srv.Serve(tcp)
 	go srv.Serve(f.ln)
-	conn, err := tls.Dial("tcp", tcp.Addr().String(), forApp)
+	conn, err := net.Dial("tcp", tcp.Addr().String())
 	if err != nil {
 		b.Fatal(err)
+	}
+	if bare {
+		f.config = nil
+	} else {
+		conn = tls.Client(conn, forApp)
 	}
 	f.peer = newPeer(b, conn)
 	f.peer.real = true
@@ -173,12 +188,14 @@ func (f *flood) dial(addr string) (net.Conn, error) {
 	return f.ln.Dial(context.Background())
 }
 
-// say does TLS, says its piece, and stays until the server has gone.
-func (f *flood) say(conn net.Conn, what string) {
+// say says its piece, and stays until the server has gone.
+func (f *flood) say(conn net.Conn, what []byte) {
 	defer conn.Close()
-	secured := tls.Client(conn, f.config)
-	if _, err := io.WriteString(secured, what); err != nil {
+	if f.config != nil {
+		conn = tls.Client(conn, f.config)
+	}
+	if _, err := conn.Write(what); err != nil {
 		return // a limit of the address
 	}
-	_, _ = io.Copy(io.Discard, secured)
+	_, _ = io.Copy(io.Discard, conn)
 }
