@@ -608,7 +608,9 @@ func TestManyAtOnce(t *testing.T) {
 					for range 50 {
 						m := down(token, ccs.NewMessageID())
 						m.DeliveryReceiptRequested = true
-						a.send(m)
+						if a.write(m) != nil {
+							return // cut by a fault
+						}
 					}
 					for range 20 * round {
 						if _, err := a.next(10 * time.Second); err != nil {
