@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"penstock/ccs"
@@ -110,7 +111,17 @@ func (r *run) befallLink(f fault, w *world) bool {
 
 // after does something later, unless the faults have ended by then. It is
 // called by the goroutine that plays the plan.
-func (r *run) after(d time.Duration, f func()) { r.timers = append(r.timers, time.AfterFunc(d, f)) }
+func (r *run) after(d time.Duration, f func()) {
+	now := time.Now()
+	r.timers = slices.DeleteFunc(r.timers, func(t timer) bool { return t.due.Before(now) }) // or they hold their links for ever
+	r.timers = append(r.timers, timer{time.AfterFunc(d, f), now.Add(d)})
+}
+
+// A timer is something that is to happen.
+type timer struct {
+	*time.Timer
+	due time.Time
+}
 
 // heal ends all faults that last.
 func (r *run) heal() {

@@ -24,7 +24,7 @@ type run struct {
 	history *history
 	worlds  []*world
 
-	timers  []*time.Timer // of the goroutine that plays the plan
+	timers  []timer // of the goroutine that plays the plan
 	next    [senders * poolsOfSender]atomic.Int64
 	hits    map[string]int
 	missed  int
@@ -77,7 +77,11 @@ func (r *run) play(ctx context.Context) {
 		})
 	})
 	all.Go(func() {
-		every(ctx, max(r.total/40, time.Second), func() { r.samples = append(r.samples, r.measure()) })
+		every(ctx, max(r.total/40, time.Second), func() {
+			s := r.measure()
+			r.samples = append(r.samples, s)
+			r.tell("sample", map[string]any{"heap": s.heap, "goroutines": s.goroutines})
+		})
 	})
 	for _, f := range r.plan {
 		if !sleep(ctx, time.Until(r.began.Add(f.At))) {
