@@ -66,7 +66,7 @@ var ErrTryAgain = errors.New("try again")
 
 const (
 	maxTries = 6      // calls of a handler for one message
-	inboxMax = 1_000  // messages, and receipts apart from them, that wait for a handler
+	inboxMax = 1_000  // messages, and receipts apart from them, that wait for a handler; and copies of one
 	seenMax  = 10_000 // handled messages that are remembered
 )
 
@@ -135,6 +135,10 @@ func (b *inbox) take(s *Session, m ccs.FromServer) bool {
 	if known := b.seen[d.key]; known != nil {
 		switch {
 		case !known.started, !known.done && !b.opt.Repeats:
+			if len(known.streams) == inboxMax {
+				b.mu.Unlock()
+				return d.key.receipt
+			}
 			known.streams = append(known.streams, s) // acked when its first copy is handled
 			b.mu.Unlock()
 			return true

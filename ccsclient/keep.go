@@ -62,7 +62,7 @@ func (p *Pool) keep(ctx context.Context, slot int) {
 		case <-s.ends:
 			pace.ended(s.worked.Load() || time.Since(began) >= stable, true)
 		case <-s.over:
-			pace.ended(s.worked.Load() || time.Since(began) >= stable, false)
+			pace.ended(s.worked.Load() || time.Since(began) >= stable, s.announced())
 		case <-ctx.Done():
 			return
 		}
@@ -212,8 +212,9 @@ func (c *pacer) failed(err error) {
 // doubles. Clients whose server is away drift apart by that, and their attempts
 // stay few at any time, however long it takes.
 func (c *pacer) back() {
-	d := min(c.opt.BackoffFirst<<min(c.step-1, 16), c.opt.BackoffMax/4)
-	c.due = d + rand.N(3*d+1)
+	least, most := c.opt.BackoffFirst, max(c.opt.BackoffFirst, c.opt.BackoffMax)
+	d := min(least<<min(c.step-1, 16), max(least, most/4))
+	c.due = d + rand.N(min(3*d, most-d)+1)
 	c.step++
 }
 

@@ -104,7 +104,8 @@ type Options struct {
 	// time. With one, in the order in which they came. Default 1.
 	Handlers int
 	// Repeats hands a repeated copy to the handlers too, marked as redelivered:
-	// see [DeliveryOf]. Default: it is acked without another call.
+	// see [DeliveryOf]. With several Handlers it may be handled beside the first.
+	// Default: it is acked without another call.
 	Repeats bool
 
 	Events *Events

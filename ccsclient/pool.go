@@ -53,10 +53,10 @@ func NewPool(endpoint string, cred Credentials, opt *Options) (*Pool, error) {
 	}
 	p := &Pool{
 		endpoint: endpoint, cred: cred, opt: o,
-		places:  newPlaces(o.MaxWaiting + o.Streams*o.Window),
 		closing: make(chan struct{}), stopped: make(chan struct{}), ended: make(chan struct{}),
 		calls: make(map[ccs.MessageID]*call),
 	}
+	p.places = newPlaces(&p.mu, o.MaxWaiting+o.Streams*o.Window)
 	p.inbox = newInbox(&p.opt, p)
 	return p, nil
 }

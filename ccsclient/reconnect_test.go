@@ -428,3 +428,18 @@ func TestTheEndOfRunsContextCuts(t *testing.T) {
 		p.send("m-3").wantErr(ccsclient.ErrClosed)
 	})
 }
+
+// BackoffFirst is the least wait, whatever BackoffMax is.
+func TestBackoffFirstIsTheLeastWait(t *testing.T) {
+	play(t, func(t *testing.T, srv *server) {
+		srv.setRefuse(errors.New("nobody there"))
+		srv.pool(func(o *ccsclient.Options) { o.BackoffFirst, o.BackoffMax = 10*time.Second, 10*time.Second })
+		time.Sleep(5 * time.Minute)
+		d := srv.dialled()
+		for i := 2; i < len(d); i++ {
+			if w := d[i].Sub(d[i-1]); w < 10*time.Second {
+				t.Fatalf("waited %v between two attempts, and BackoffFirst is 10 s", w)
+			}
+		}
+	})
+}

@@ -94,6 +94,16 @@ func (s *Session) State() Stream {
 // messages go to another stream, answers still come on this one.
 func (s *Session) Draining() <-chan struct{} { return s.ends }
 
+// announced reports whether the server has announced the stream's end.
+func (s *Session) announced() bool {
+	select {
+	case <-s.ends:
+		return true
+	default:
+		return false
+	}
+}
+
 // Run reads the stream until it ends, and returns why: nil after
 // [Session.Shutdown], or when the server closed a stream that it had drained;
 // [ErrClosed] after [Session.Close]. When ctx ends it cuts the stream and returns
