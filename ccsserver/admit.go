@@ -17,7 +17,7 @@ var (
 
 // maxAddresses bounds how many addresses the gate remembers. At the bound those
 // that have nothing open are forgotten, with their failures.
-const maxAddresses = 16_384
+const maxAddresses = 32_768
 
 // A gate counts connections that are not authenticated yet, and failed logins,
 // by address. The right key is never refused: failures only make the next
@@ -27,7 +27,8 @@ type gate struct {
 	limits ConnectionLimits
 
 	mu     sync.Mutex // guards what follows
-	total  int
+	open   int        // unauthenticated connections, but for the next
+	ending int        // those that will come to nothing
 	byAddr map[netip.Addr]*address
 }
 
@@ -72,11 +73,11 @@ func (g *gate) enter(a net.Addr) (*place, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := &place{g: g, ip: ip, exempt: loopback || !ip.IsValid()}
-	if g.total >= g.limits.Unauthenticated {
+	if g.open >= g.limits.Unauthenticated {
 		return nil, errTooMany
 	}
 	if p.exempt {
-		g.total++
+		g.open++
 		return p, nil
 	}
 	ad := g.address(ip, now)
@@ -90,14 +91,18 @@ func (g *gate) enter(a net.Addr) (*place, error) {
 	}
 	ad.tokens--
 	ad.open++
-	g.total++
+	g.open++
 	return p, nil
 }
 
 func (p *place) leave() {
 	p.g.mu.Lock()
 	defer p.g.mu.Unlock()
-	p.g.total--
+	if p.ending {
+		p.g.ending--
+	} else {
+		p.g.open--
+	}
 	if p.exempt {
 		return
 	}
@@ -115,16 +120,22 @@ func (p *place) leave() {
 func (p *place) ends() (stay bool) {
 	p.g.mu.Lock()
 	defer p.g.mu.Unlock()
+	first := !p.ending
+	if first {
+		p.ending = true
+		p.g.open--
+		p.g.ending++
+	}
+	stay = p.g.ending <= p.g.limits.Unauthenticated
 	if p.exempt {
-		return true
+		return stay
 	}
 	ad := p.g.byAddr[p.ip]
-	if !p.ending {
-		p.ending = true
+	if first {
 		ad.open--
 		ad.ending++
 	}
-	return ad.ending <= p.g.limits.PerAddress
+	return stay && ad.ending <= p.g.limits.PerAddress
 }
 
 // failed counts a failed login and returns how long its refusal is to be held

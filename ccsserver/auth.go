@@ -101,9 +101,9 @@ func (srv *Server) login(ctx context.Context, conn net.Conn, place *place) (*ses
 		l.fail(e)
 	} else if errors.Is(err, xmpp.ErrClosed) && stay {
 		_ = l.conn.Send([]byte(xmpp.StreamEnd)) // last words: nobody waits for them
-		xmpp.CloseSoftly(conn)
+		xmpp.CloseSoftly(l.conn.Conn)
 	} else {
-		conn.Close()
+		l.conn.Close() // what Wrap returned, if it was asked
 	}
 	return nil, fmt.Errorf("login: %w", err)
 }

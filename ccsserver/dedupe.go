@@ -3,6 +3,7 @@ package ccsserver
 import (
 	"hash/maphash"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,12 +25,12 @@ type dedupe struct {
 	start  time.Time // what times are counted from: a duration takes less room
 	seeds  [4]maphash.Seed
 
-	mu      sync.Mutex // guards what follows, and the waiters of every Request
-	work    map[digest]*Request
-	acked   map[digest]ackedID
-	extras  map[digest]*ccs.Ack // what an ack said beyond the plain one
-	order   ackedRing
-	dropped int // acked ids forgotten before their window was over
+	mu     sync.Mutex // guards what follows, and the waiters of every Request
+	work   map[digest]*Request
+	acked  map[digest]ackedID
+	extras map[digest]*ccs.Ack // what an ack said beyond the plain one
+	order  ackedRing
+	early  int // acked ids that were forgotten before their window was over
 }
 
 // A digest stands for a message id of one sender.
@@ -173,15 +174,17 @@ func (d *dedupe) settle(r *Request, acked bool, extra *ccs.Ack) (waiters []*pend
 		delete(d.extras, r.key) // of an older message with this id
 	}
 	if d.order.len() >= d.max {
-		d.drop(d.order.pop())
-		d.dropped++
+		if d.drop(d.order.pop()) {
+			d.early++
+		}
 	}
 	d.order.push(ackedAt{key: r.key, until: until})
 	return waiters, true
 }
 
-// leave takes p off the list of those who wait for an answer, so that a stream
-// that is gone is not held by a message that takes long.
+// leave takes p off the list of those who wait for an answer. p lets go of its
+// stream, which is gone: p may be a part of the request, and that may be in work
+// for long.
 func (d *dedupe) leave(sender ccs.SenderID, p *pending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -189,12 +192,17 @@ func (d *dedupe) leave(sender ccs.SenderID, p *pending) {
 	if first == nil {
 		return
 	}
-	for i, w := range first.waiters {
-		if w == p {
-			first.waiters = append(first.waiters[:i:i], first.waiters[i+1:]...)
-			return
-		}
+	if i := slices.Index(first.waiters, p); i >= 0 {
+		first.waiters = slices.Delete(first.waiters, i, i+1)
+		p.s = nil
 	}
+}
+
+// forgottenEarly is how many acked ids had to give way to newer ones so far.
+func (d *dedupe) forgottenEarly() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.early
 }
 
 // forget drops what is over. Called with mu held; a few at a time, so that no
@@ -209,12 +217,14 @@ func (d *dedupe) forget(now time.Duration) {
 }
 
 // drop takes out what was acked then. An id that was over may have come anew
-// since: that one stays. Called with mu held.
-func (d *dedupe) drop(a ackedAt) {
-	if d.acked[a.key].until == a.until {
-		delete(d.acked, a.key)
-		delete(d.extras, a.key)
+// since: that one stays, and false is returned. Called with mu held.
+func (d *dedupe) drop(a ackedAt) bool {
+	if d.acked[a.key].until != a.until {
+		return false
 	}
+	delete(d.acked, a.key)
+	delete(d.extras, a.key)
+	return true
 }
 
 type ackedAt struct {

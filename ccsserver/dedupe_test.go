@@ -168,6 +168,9 @@ func TestS42_R_A27_TheSameIDAgain(t *testing.T) {
 			p.write(downstream("m-1"))
 			p.want(acked("m-1"))
 			srv.wantHandedOn(t, 5)
+			if n := srv.ForgottenEarly(); n != 2 {
+				t.Errorf("%d ids are counted as forgotten early, want 2", n)
+			}
 		})
 	})
 }

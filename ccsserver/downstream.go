@@ -70,7 +70,8 @@ type Request struct {
 }
 
 // Answer settles the message. With a nil err it is an ack; ack may add a
-// canonical token or the counts of a device group, and is nil for a plain one.
+// canonical token or the counts of a device group, and is nil for a plain one;
+// it must not change afterwards.
 // A [*ccs.NackError] is that nack. Any other error is ours to mend: the app
 // server learns only that it failed, and [Events.Failed] the rest. Only the
 // first call counts. Any goroutine may call.
@@ -166,6 +167,7 @@ func (s *session) downstream(m *ccs.Downstream) error {
 	for {
 		s.mu.Lock()
 		if s.lastCall {
+			s.waiting = false
 			s.mu.Unlock()
 			s.write(m, answer{nack: nackDraining})
 			return nil

@@ -148,10 +148,7 @@ func (s *session) callLast() {
 	s.mu.Lock()
 	s.lastCall = true
 	s.mu.Unlock()
-	select { // a reader that waits for room has something to nack
-	case s.room <- struct{}{}:
-	default:
-	}
+	s.freed() // a reader that waits for room has something to nack
 }
 
 // closeIfIdle closes a draining stream that has waited long enough and on

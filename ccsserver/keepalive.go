@@ -47,10 +47,13 @@ func (s *session) stop() []*pending {
 	}
 	s.timers = nil
 	open := slices.Collect(maps.Keys(s.late))
-	for p := s.oldest; p != nil; p = p.next {
-		p.done = true
+	for p := s.oldest; p != nil; {
+		next := p.next
+		p.done, p.prev, p.next = true, nil, nil // none is to hold the others
 		open = append(open, p)
+		p = next
 	}
+	s.oldest, s.newest = nil, nil
 	return open
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/ccs"
@@ -336,5 +337,24 @@ func TestS25_TCPClosesSoonBehindTheClosingTag(t *testing.T) {
 			time.Sleep(5 * time.Second)
 			p.wantGone()
 		})
+	})
+}
+
+// A stream whose last call has come waits for no room any more: its peer's
+// silence counts again.
+func TestS23_AfterTheLastCallSilenceCountsAgain(t *testing.T) {
+	play(t, &ccsserver.Options{Window: 1, AnswerTimeout: time.Hour}, func(t *testing.T, srv *server) {
+		srv.hold()
+		p := srv.bind(t)
+		p.write(downstream("m-1"), downstream("m-2")) // the reader waits with m-2
+		time.Sleep(2 * time.Second)
+		srv.Drain(ccsserver.DrainOptions{Times: ccsserver.DrainTimes{CloseAfter: time.Second, LastCall: 2 * time.Second, Limit: time.Hour}})
+		time.Sleep(3 * time.Second) // the last call
+		p.want(control, nacked("m-2", "CONNECTION_DRAINING", textDraining))
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if came := p.came(); !strings.Contains(came, "urn:xmpp:ping") {
+			t.Errorf("no ping after a minute of silence; the server wrote %q", came)
+		}
 	})
 }

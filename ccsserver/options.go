@@ -75,7 +75,8 @@ type ConnectionLimits struct {
 	PerAddress int
 	Rate       float64
 	Burst      int
-	// Unauthenticated is how many there may be in all. Default 10,000.
+	// Unauthenticated is how many there may be in all, and how many besides
+	// may take their time to close. Default 10,000.
 	Unauthenticated int
 	// PerSender is how many bound streams one sender id may have. Default 1,000.
 	PerSender int

@@ -186,6 +186,11 @@ func (srv *Server) mailbox(sender ccs.SenderID) *mailbox {
 	return b
 }
 
+// ForgottenEarly is how many acked message ids had to give way to newer ones
+// before [Options.DedupeWindow] was over: each could be handed on twice. If it
+// grows, [Options.DedupeMax] is too small for the flow.
+func (srv *Server) ForgottenEarly() int { return srv.ids.forgottenEarly() }
+
 // Streams lists the bound streams, oldest first.
 func (srv *Server) Streams() []Stream {
 	var list []Stream

@@ -28,7 +28,7 @@ type session struct {
 	owed     atomic.Int32 // len(unacked), for those who don't hold box.mu
 	writing  atomic.Int32 // answers that have left the list and are not written yet; grows with mu held
 
-	room chan struct{} // one token: an answer has freed a slot. Written by answer, read by the reader; never closed
+	room chan struct{} // one token: the reader, if it waits for a slot, is to look again. Written by freed; never closed
 
 	mu           sync.Mutex // guards what follows
 	oldest       *pending
