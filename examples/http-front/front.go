@@ -117,7 +117,7 @@ func judge(err error) (int, reply) {
 	case errors.Is(err, ccsclient.ErrOutcomeUnknown):
 		return http.StatusGatewayTimeout, reply{Answer: "unknown", Description: "it was sent and may have been delivered; repeat it with the same message_id"}
 	case errors.Is(err, ccsclient.ErrDuplicateID):
-		return http.StatusConflict, reply{Answer: "none", Description: "a message with this message_id is being sent"}
+		return http.StatusConflict, reply{Answer: "unknown", Description: "a message with this message_id is under way; repeat it later"}
 	case errors.As(err, new(*ccs.FieldError)):
 		return http.StatusBadRequest, reply{Answer: "none", Description: err.Error()}
 	}

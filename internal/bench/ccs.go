@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -276,7 +277,11 @@ func (b *bench) load(far *child) (result, error) {
 	if _, err := c.read(); err != nil {
 		return result{}, err
 	}
-	return far.ask(commandRead)
+	r, err := far.ask(commandRead)
+	if err == nil && r.Messages == 0 {
+		err = errors.New("bench: the server answered nothing while it was measured")
+	}
+	return r, err
 }
 
 // idleTime bounds how long idle streams may take to log in.

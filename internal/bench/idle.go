@@ -14,13 +14,13 @@ const spareFiles = 200
 
 // playIdle logs in as often as it may, says how many streams it has, and holds
 // them until it is told to end. A server that lets one in lets in all, so the
-// first error ends it, unless descriptors ran out.
+// first error ends it.
 func playIdle(t task) error {
 	config, err := clientConfig(t.Dir)
 	if err != nil {
 		return err
 	}
-	want := min(t.Conns, fileLimit()-spareFiles)
+	want := min(t.Conns, max(1, fileLimit()-spareFiles))
 	deadline := time.Now().Add(t.Time)
 	var mu sync.Mutex
 	var streams []net.Conn
