@@ -29,7 +29,7 @@ type sendCmd struct {
 
 	Count   *int          `placeholder:"N" help:"Send the message N times, with ids of their own, and print a summary."`
 	Rate    float64       `placeholder:"R" help:"At most R messages a second. Default: as fast as answers come."`
-	File    string        `placeholder:"FILE" type:"existingfile" help:"Send the downstream messages of this file, a JSON object a line, instead of one made of flags. Nothing is sent if a line is wrong."`
+	File    string        `placeholder:"FILE" type:"path" help:"Send the downstream messages of this file, a JSON object a line, instead of one made of flags. Nothing is sent if a line is wrong."`
 	Timeout time.Duration `default:"30s" help:"Give each message up after this time, connecting included."`
 	Trace   bool          `help:"Print every stanza to stderr, without tokens and payloads."`
 	JSON    bool          `name:"json" help:"Print each answer, and the summary, as one JSON object on a line."`
@@ -335,6 +335,12 @@ func (c *sendCmd) messages(given map[string]bool) (func() (*ccs.Downstream, erro
 	case fromFile:
 		return fileMessages(c.File)
 	}
+	switch {
+	case given["to"] && !given["condition"]:
+		c.Condition = "" // of the environment
+	case given["condition"] && !given["to"]:
+		c.To = ""
+	}
 	m, err := c.message()
 	if err != nil {
 		return nil, 0, err
@@ -383,6 +389,7 @@ func (c *sendCmd) fromFile(given map[string]bool) (bool, error) {
 		case given["file"] == given[f.name]:
 			return false, usage("--file excludes --%s: the lines of the file say it all", f.name)
 		default:
+			c.File = "" // of the environment
 			return false, nil
 		}
 	}

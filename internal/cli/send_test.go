@@ -413,6 +413,10 @@ func TestTheEnvironmentStandsInForFlags(t *testing.T) {
 		{"both keys in the environment", []string{key, "PENSTOCK_KEY_FILE=" + keyFile}, []string{"--to", sim.token()}, 2, ""},
 		{"--file beats PENSTOCK_TO", []string{key, "PENSTOCK_TO=nobody"}, []string{"--file", file}, 0, "of-the-file"},
 		{"--to beats PENSTOCK_FILE", []string{key, "PENSTOCK_FILE=" + file}, []string{"--to", sim.token(), "--message-id", "of-flags"}, 0, "of-flags"},
+		{"--to beats a PENSTOCK_FILE that is not there", []string{key, "PENSTOCK_FILE=/nowhere"}, []string{"--to", sim.token()}, 0, ""},
+		{"a PENSTOCK_FILE that is not there", []string{key, "PENSTOCK_FILE=/nowhere"}, nil, 2, ""},
+		{"--to beats PENSTOCK_CONDITION", []string{key, "PENSTOCK_CONDITION='a' in topics"}, []string{"--to", sim.token(), "--json"}, 0, sim.token()},
+		{"--condition beats PENSTOCK_TO", []string{key, to}, []string{"--condition", "'a' in topics", "--json"}, 0, "'a' in topics"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
