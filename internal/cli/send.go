@@ -71,6 +71,8 @@ type sending struct {
 	sum     sendSummary
 	failure error // why the last attempt to connect failed
 	refused error // the credentials were refused: no use to go on
+	// unwritten is why a line could not be printed. The sending goes on.
+	unwritten error
 	// A connection stood once; without one, the first message that is given up
 	// ends the command: the others would wait as long each, for nothing.
 	connected bool
@@ -153,6 +155,8 @@ func (c *sendCmd) Run(e *env) error {
 		return s.refused
 	case s.sum.Unknown > 0 && s.failure != nil:
 		return fmt.Errorf("no connection: %w", s.failure)
+	case s.unwritten != nil:
+		return fmt.Errorf("stdout: %w: not every answer could be printed", s.unwritten)
 	case s.sum.Acked < s.sum.Sent:
 		return &exitError{code: exitFailed}
 	}
@@ -313,10 +317,14 @@ func (s *sending) why(a ccsclient.Answer, err error) string {
 func (s *sending) print(v any, words string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var err error
 	if s.cmd.JSON {
-		_ = json.NewEncoder(s.env.stdout).Encode(v)
+		err = json.NewEncoder(s.env.stdout).Encode(v)
 	} else {
-		fmt.Fprintln(s.env.stdout, words)
+		_, err = fmt.Fprintln(s.env.stdout, words)
+	}
+	if err != nil && s.unwritten == nil {
+		s.unwritten = err
 	}
 }
 

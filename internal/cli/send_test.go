@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"penstock/ccs"
 	"penstock/fcmsim"
+	"penstock/internal/cli"
 )
 
 // milliseconds is what differs from run to run in a line of send.
@@ -426,6 +428,35 @@ func TestTheEnvironmentStandsInForFlags(t *testing.T) {
 				t.Errorf("stdout lacks %q: %s", c.want, r.out)
 			}
 		})
+	}
+}
+
+// A full writer takes some lines and no more, as a disk may.
+type full struct{ lines int }
+
+func (w *full) Write(b []byte) (int, error) {
+	if w.lines == 0 {
+		return 0, errors.New("no space left")
+	}
+	w.lines--
+	return len(b), nil
+}
+
+func TestAnAnswerThatCannotBePrintedIsAFailure(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--json"}, {}} {
+		sim := newSim(t)
+		var errOut lockedBuffer
+		code := cli.Main(append([]string{
+			"send", "--endpoint", sim.Addr(), "--ca-file", sim.ca, "--sender-id", string(sim.SenderID()),
+			"--key", sim.ServerKey(), "--to", sim.token(), "--count", "3",
+		}, args...), &full{lines: 2}, &errOut)
+		if code != 1 || !strings.Contains(errOut.String(), "stdout: no space left") {
+			t.Errorf("exit code %d, stderr: %s", code, errOut.String())
+		}
+		if n := len(sim.Record()); n != 3 {
+			t.Errorf("%d messages were sent, want all three", n)
+		}
 	}
 }
 
