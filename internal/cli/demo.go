@@ -228,15 +228,7 @@ func (d *demo) flow(ctx context.Context, total int) []ccs.MessageID {
 	gap := time.Duration(float64(time.Second) / d.cmd.Rate)
 	nextUpstream := begin.Add(500 * time.Millisecond)
 	for i := range total {
-		due := begin.Add(time.Duration(i) * gap)
-		if wait := time.Until(due); wait > 0 {
-			t := time.NewTimer(wait)
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				t.Stop()
-			}
-		}
+		waitUntil(ctx, begin.Add(time.Duration(i)*gap))
 		if ctx.Err() != nil {
 			break
 		}
@@ -257,6 +249,7 @@ func (d *demo) flow(ctx context.Context, total int) []ccs.MessageID {
 			_, _ = d.sim.Upstream(tokens[0], fcmsim.Upstream{Data: map[string]string{"action": ccsclient.ActionEcho, "n": strconv.Itoa(i)}})
 		}
 	}
+	waitUntil(ctx, begin.Add(d.cmd.Duration)) // so that slow flows too see every scene
 	return ids
 }
 

@@ -252,6 +252,20 @@ func TestDemoReportsThatAllIsWell(t *testing.T) {
 	r.wantErr(t, "announces draining", "without a word", "reset in the middle")
 }
 
+// The flow lasts as long as it was told to, also when its last message is out
+// long before.
+func TestASlowDemoSeesEveryScene(t *testing.T) {
+	t.Parallel()
+	r := run("demo", "--once", "--json", "--duration", "2s", "--rate", "1")
+	r.want(t, 0)
+	var rep report
+	read(t, r.out, &rep)
+	if !rep.OK || rep.Sent != 2 || rep.Acked != 2 {
+		t.Errorf("got %+v", rep)
+	}
+	r.wantErr(t, "announces draining", "without a word", "reset in the middle")
+}
+
 // runPlanted builds the program with a fault in it and runs the demo.
 func runPlanted(t *testing.T, tag string) report {
 	t.Helper()
