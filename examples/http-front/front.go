@@ -121,7 +121,7 @@ func judge(err error) (int, reply) {
 	case errors.As(err, new(*ccs.FieldError)):
 		return http.StatusBadRequest, reply{Answer: "none", Description: err.Error()}
 	}
-	return http.StatusServiceUnavailable, reply{Answer: "none", Description: "no connection, or no room on one; nothing was delivered"}
+	return http.StatusServiceUnavailable, reply{Answer: "none", Description: "no connection, no room on one, or refused for the time being; nothing was delivered"}
 }
 
 func statusOf(code ccs.Code) int {
