@@ -162,6 +162,12 @@ func (r *run) account(before sample) report {
 		if after.heap > before.heap+heapBound {
 			r.history.blame(kindLeak, "%d bytes are alive at the end, %d at the start", after.heap, before.heap)
 		}
+		if r.total >= flatFrom && rep.HeapSlope > flatHeap {
+			r.history.blame(kindLeak, "the heap grew by %.3f MiB a minute over the second half of the run", mib(rep.HeapSlope))
+		}
+		if r.total >= flatFrom && rep.GoroutineSlope > flatGoroutines {
+			r.history.blame(kindLeak, "%.2f goroutines a minute more over the second half of the run", rep.GoroutineSlope)
+		}
 		rep.tally = r.history.tally
 	})
 	rep.Lost, rep.Stuck = rep.Kinds[kindLost], rep.Kinds[kindStuck]
@@ -185,19 +191,6 @@ func sum(counts map[string]int) (n int) {
 		n += k
 	}
 	return n
-}
-
-// slope is that of the line nearest to the samples, per minute.
-func slope(list []sample, of func(sample) float64) float64 {
-	var n, x, y, xx, xy float64
-	for _, s := range list {
-		at, v := s.at.Minutes(), of(s)
-		n, x, y, xx, xy = n+1, x+at, y+v, xx+at*at, xy+at*v
-	}
-	if d := n*xx - x*x; d > 0 {
-		return (n*xy - x*y) / d
-	}
-	return 0
 }
 
 // A printer writes the story and the report, and on a terminal how far it is.

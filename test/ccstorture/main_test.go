@@ -141,3 +141,36 @@ func TestASlopeIsThatOfTheSamples(t *testing.T) {
 		t.Errorf("the slope of one sample is %v", got)
 	}
 }
+
+func TestWhatGrowsWhileItRunsIsALeak(t *testing.T) {
+	for name, c := range map[string]struct {
+		total            time.Duration
+		heap, goroutines int // more a minute, over the second half
+		want             int
+	}{
+		"all is flat":               {30 * time.Minute, 0, 0, 0},
+		"it grows a little":         {30 * time.Minute, 1 << 20, 29, 0},
+		"it shrinks":                {30 * time.Minute, -3 << 20, -31, 0},
+		"the heap grows":            {30 * time.Minute, 3 << 20, 0, 1},
+		"there are more goroutines": {30 * time.Minute, 0, 31, 1},
+		"both":                      {time.Hour, 3 << 20, 31, 2},
+		"it is too short to say":    {29 * time.Minute, 3 << 20, 31, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &run{total: c.total, history: newHistory(window, time.Second, func(violation) {})}
+			for i := range 20 { // what the first half does is not looked at
+				r.samples = append(r.samples, sample{at: time.Duration(i) * time.Minute, heap: uint64(i) << 24, goroutines: 50 * i})
+			}
+			for i := range 20 {
+				r.samples = append(r.samples, sample{
+					at:   time.Duration(20+i) * time.Minute,
+					heap: uint64(1<<30 + i*c.heap), goroutines: 1000 + i*c.goroutines,
+				})
+			}
+			rep := r.account(sample{heap: 1 << 40, goroutines: 1 << 20})
+			if rep.Kinds[kindLeak] != c.want {
+				t.Errorf("%d leaks, want %d; slopes %v and %v", rep.Kinds[kindLeak], c.want, rep.HeapSlope, rep.GoroutineSlope)
+			}
+		})
+	}
+}
