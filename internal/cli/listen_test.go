@@ -164,11 +164,15 @@ func TestListenKillsTheCommandsProcesses(t *testing.T) {
 			eventually(t, "the command begins", isFile(pid))
 			gone := isGone(t, pid)
 			p.cmd.WaitDelay = 20 * time.Second // whoever still holds stderr then was not killed
-			for i := range c.signals {
-				if i > 0 {
-					time.Sleep(400 * time.Millisecond) // one that comes sooner is the same signal
-				}
+			if c.signals > 0 {
 				p.signal(syscall.SIGTERM)
+			}
+			if c.signals > 1 {
+				eventually(t, "it ends", func() bool { return strings.Contains(p.errOut.String(), "a second signal ends it at once") })
+				eventually(t, "it is forced to end", func() bool {
+					p.signal(syscall.SIGTERM) // one that comes too soon is the same signal
+					return strings.Contains(p.errOut.String(), c.says)
+				})
 			}
 			if c.signals == 0 {
 				eventually(t, "it is told", func() bool { return strings.Contains(p.errOut.String(), c.says) })
