@@ -365,7 +365,7 @@ func (tp *tap) end() {
 
 // A neighbour is an app server of another sender id that goes about its
 // business beside an attack: it sends, and takes what comes from devices, each
-// ten milliseconds, and notes for how long it had to wait.
+// tenth of a second, and notes for how long it had to wait.
 type neighbour struct {
 	srv  *server
 	p    *peer
