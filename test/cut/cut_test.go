@@ -77,7 +77,7 @@ const (
 )
 
 // Over TLS a flipped bit is noticed, and costs no more than a cut.
-func TestR_F7_C46_C48_ABitAtEveryByteOfTLS(t *testing.T) {
+func TestR_F7_C46_C48_ABitAtEveryThirdByteOfTLS(t *testing.T) {
 	var both *secrets
 	synctest.Test(t, func(t *testing.T) { // a certificate that is good at the bubbles' time
 		ca, err := localca.Open("", nil)
