@@ -45,8 +45,9 @@ func TestCCSMeasuresBothEnds(t *testing.T) {
 			t.Errorf("run %d had %d unanswered on a connection, want 1 to 100", i, run.MaxPending)
 		}
 	}
-	if run := r.Runs[2]; run.Raw > 5_000 || run.Ours > 5_000 {
-		t.Errorf("with answers after 20 ms and a window of 100 no connection carries more than 5,000 a second: %+v", run)
+	// A window of 100 goes round each 20 ms, and one more may fall into the 50 ms.
+	if run := r.Runs[2]; run.Raw > 7_000 || run.Ours > 7_000 {
+		t.Errorf("with answers after 20 ms and a window of 100 no connection carries more than 7,000 a second: %+v", run)
 	}
 	if s := r.Server; s.Connections != 4 || s.Minimal <= 0 || s.Ours <= 0 || s.Ratio <= 0 || s.MinimalCPU <= 0 || s.CPU <= 0 || s.CPURatio <= 0 {
 		t.Errorf("the servers: %+v", s)

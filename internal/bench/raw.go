@@ -59,16 +59,12 @@ func (f *flow) total() int {
 	return n
 }
 
-// measure says how many messages were acked in the time that t asks for. It
-// begins when the first answer has come, and what is to warm up is warm.
+// measure says how many messages were acked in the time that t asks for, or in
+// as much more as it takes to have one. It begins when the first answer has
+// come, and what is to warm up is warm.
 func (f *flow) measure(t task) error {
-	for began := time.Now(); f.total() == 0; {
-		if time.Since(began) > 30*time.Second {
-			return errors.New("no message was answered within 30 s")
-		}
-		if err := f.wait(time.Millisecond); err != nil {
-			return err
-		}
+	if err := f.more(0); err != nil {
+		return err
 	}
 	if err := f.wait(t.WarmUp); err != nil {
 		return err
@@ -78,11 +74,23 @@ func (f *flow) measure(t task) error {
 	if err := f.wait(t.Time); err != nil {
 		return err
 	}
-	r := meter.read(f.total() - before)
-	if r.Messages == 0 {
-		return errors.New("no message was answered while it was measured")
+	if err := f.more(before); err != nil {
+		return err
 	}
-	say(r)
+	say(meter.read(f.total() - before))
+	return nil
+}
+
+// more waits until more than n messages are acked.
+func (f *flow) more(n int) error {
+	for began := time.Now(); f.total() <= n; {
+		if time.Since(began) > 30*time.Second {
+			return errors.New("no message was answered within 30 s")
+		}
+		if err := f.wait(time.Millisecond); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
