@@ -203,8 +203,8 @@ func (s *sending) sendAll(ctx context.Context, source func() (*ccs.Downstream, e
 		if s.env.ctx.Err() != nil {
 			return &exitError{exitFailed, errors.New("ended by a signal before every message was sent")}
 		}
-		if ctx.Err() != nil {
-			return nil // the credentials were refused, or nothing answers
+		if ctx.Err() != nil && s.sum.Sent > 0 {
+			return nil // the credentials were refused, or nothing answers: the first message says so
 		}
 		one, cancel := context.WithTimeout(ctx, s.cmd.Timeout)
 		left.Add(1)
