@@ -419,11 +419,38 @@ func TestC54_ShutdownWaitsForAnswersAndSaysGoodbye(t *testing.T) {
 			}
 			r := sendBy(t.Context(), t, p, msg("m-1"))
 			r.wantOpen()
-			if err := p.Shutdown(t.Context()); err != nil {
-				t.Error(err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := p.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Shutdown returned %v although a message is left", err)
 			}
 			r.wantErr(ccsclient.ErrClosed)
 			if err := p.Run(t.Context()); err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+		})
+	})
+	t.Run("while Run is about to begin", func(t *testing.T) {
+		play(t, func(t *testing.T, srv *server) {
+			p, err := ccsclient.NewPool(endpoint, credentials, srv.options(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := sendBy(t.Context(), t, p, msg("m-1"))
+			r.wantOpen()
+			shut, ran := make(chan error, 1), make(chan error, 1)
+			go func() { shut <- p.Shutdown(t.Context()) }()
+			time.Sleep(time.Second)
+			go func() { ran <- p.Run(t.Context()) }()
+			st := srv.bind()
+			st.want("m-1")
+			st.ack("m-1")
+			r.wantAcked()
+			st.wantGoodbye()
+			if err := <-shut; err != nil {
+				t.Errorf("Shutdown returned %v", err)
+			}
+			if err := <-ran; err != nil {
 				t.Errorf("Run returned %v", err)
 			}
 		})

@@ -364,13 +364,13 @@ func (p *Pool) unfinished() []*call {
 // Shutdown takes no more messages, waits until every one has its final answer
 // or ctx ends, says goodbye on every stream and waits for their end. It returns
 // ctx's error if messages were left; their senders then learn [ErrOutcomeUnknown],
-// or [ErrClosed] if they were never written.
+// or [ErrClosed] if they were never written. [Pool.Run] may begin meanwhile: a
+// program that has just said go need not wait for it.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	p.shut()
-	started := p.started
 	var empty chan struct{}
-	if len(p.calls) > 0 && started {
+	if len(p.calls) > 0 && !p.isClosed {
 		if p.empty == nil {
 			p.empty = make(chan struct{})
 		}
@@ -387,7 +387,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 		}
 	}
 	p.end(xmpp.ErrGoodbye)
-	p.await(started)
+	p.await()
 	return err
 }
 
@@ -400,15 +400,17 @@ func (p *Pool) Close() []ccs.MessageID {
 	for _, c := range p.unfinished() {
 		ids = append(ids, c.m.MessageID)
 	}
-	started := p.started
 	p.mu.Unlock()
 	p.end(xmpp.ErrCut)
-	p.await(started)
+	p.await()
 	return ids
 }
 
 // await waits for Run, or does its last deed if it never ran.
-func (p *Pool) await(started bool) {
+func (p *Pool) await() {
+	p.mu.Lock()
+	started := p.started
+	p.mu.Unlock()
 	if started {
 		<-p.ended
 	} else {

@@ -65,8 +65,12 @@ type IdleReport struct {
 }
 
 // turns is how often raw and ours take their turn in each comparison: what the
-// machine does beside hits both.
-const turns = 3
+// machine does beside hits both. A machine that is so busy that turns take long
+// gets fewer of them, to be done in time.
+const (
+	turns   = 3
+	hurryBy = 24 * time.Second
+)
 
 // serverConnections is over how many connections servers are loaded.
 const serverConnections = 4
@@ -74,11 +78,12 @@ const serverConnections = 4
 // CCS measures both ends of CCS, in at most 45 s on two cores unless opt asks
 // for more. When ctx ends it stops, and returns its error.
 func CCS(ctx context.Context, opt Options) (*Report, error) {
-	b := &bench{ctx: ctx, slice: 600 * time.Millisecond, warmUp: 250 * time.Millisecond,
-		idleStreams: maxIdle, conns: []int{1, 16}, step: opt.Step}
+	b := &bench{ctx: ctx, slice: 500 * time.Millisecond, warmUp: 250 * time.Millisecond,
+		idleStreams: maxIdle, conns: []int{1, 16}, step: opt.Step, hurryBy: hurryBy}
 	if opt.Full {
 		b.conns = []int{1, 4, 16, 64}
 		b.slice *= 3
+		b.hurryBy = 0
 	}
 	return b.ccs()
 }
@@ -91,9 +96,11 @@ type bench struct {
 	idleStreams int
 	conns       []int
 	step        func(done, total int, what string) // may be nil
+	hurryBy     time.Duration                      // after which each comparison gets one turn; 0: never
 
-	dir  string // of the certificate authority
-	done int    // steps
+	dir   string // of the certificate authority
+	began time.Time
+	done  int // steps
 }
 
 func (b *bench) ccs() (*Report, error) {
@@ -102,7 +109,7 @@ func (b *bench) ccs() (*Report, error) {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	b.dir = dir
+	b.dir, b.began = dir, time.Now()
 	if _, err := serverConfig(dir); err != nil { // made once, before several processes want it
 		return nil, fmt.Errorf("bench: %w", err)
 	}
@@ -128,6 +135,9 @@ func (b *bench) ccs() (*Report, error) {
 	return r, nil
 }
 
+// late reports whether there is no time for further turns.
+func (b *bench) late() bool { return b.hurryBy > 0 && time.Since(b.began) > b.hurryBy }
+
 func (b *bench) begin(format string, args ...any) {
 	if b.step != nil {
 		b.step(b.done, 2*len(b.conns)+2, fmt.Sprintf(format, args...))
@@ -150,7 +160,10 @@ type pair struct{ limit, ours result }
 func (b *bench) run(delay time.Duration, conns int) (Run, error) {
 	var pairs []pair
 	most := 0
-	for range turns {
+	for i := range turns {
+		if i > 0 && b.late() {
+			break
+		}
 		var p pair
 		for _, side := range [...]struct {
 			role string
@@ -237,7 +250,10 @@ func (b *bench) warm(t task) (*child, error) {
 // server compares the servers.
 func (b *bench) server() (ServerReport, error) {
 	var pairs []pair
-	for range turns {
+	for i := range turns {
+		if i > 0 && b.late() {
+			break
+		}
 		var p pair
 		for _, side := range [...]struct {
 			role string
@@ -285,7 +301,7 @@ func (b *bench) load(far *child) (result, error) {
 }
 
 // idleTime bounds how long idle streams may take to log in.
-const idleTime = 15 * time.Second
+const idleTime = 12 * time.Second
 
 func (b *bench) idle() (IdleReport, error) {
 	far, err := start(b.ctx, task{Role: roleServer, Dir: b.dir})

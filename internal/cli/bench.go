@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -28,6 +29,9 @@ func (c *benchCCSCmd) Run(e *env) error {
 	report, err := bench.CCS(e.ctx, bench.Options{Full: c.Full, Step: func(done, total int, what string) {
 		fmt.Fprintf(e.stderr, "%d/%d  %s\n", done+1, total, what)
 	}})
+	if e.ctx.Err() != nil {
+		return &exitError{exitNotTried, errors.New("bench: broken off, and nothing is reported")}
+	}
 	if err != nil {
 		return &exitError{exitNotTried, err}
 	}
