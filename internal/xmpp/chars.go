@@ -49,7 +49,9 @@ func plain(w []byte, i int) int {
 		x := binary.LittleEndian.Uint64(w[i:])
 		angle := (x | 0x02*each) ^ 0x3e*each // "<" and ">" differ in one bit
 		amp := x ^ 0x26*each
-		m := (x | (x-0x20*each)&^x | (angle-each)&^angle | (amp-each)&^amp) & top
+		// In a byte below 0x80 a subtraction sets the high bit exactly if it
+		// underflows; bytes from 0x80 are marked by x itself.
+		m := (x | (x - 0x20*each) | (angle - each) | (amp - each)) & top
 		if m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
 		}

@@ -176,8 +176,15 @@ func (e Element) Children() iter.Seq[Element] {
 // whether it has one. Which prefix the element has makes no difference
 // (docs/protocol.md, The JSON as XML text).
 func (e Element) Payload() ([]byte, bool) {
-	c, ok := e.Child(NSGCM, "gcm")
-	return c.Text(), ok
+	if e.r == nil {
+		return nil, false
+	}
+	for i := e.r.nodes[e.i].first; i != none; i = e.r.nodes[i].next {
+		if e.r.nodes[i].payload {
+			return Element{e.r, i}.Text(), true
+		}
+	}
+	return nil, false
 }
 
 // StreamError returns what a <stream:error> says, and whether the element is
