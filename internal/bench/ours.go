@@ -101,17 +101,17 @@ func playProbe(t task) error {
 	return nil
 }
 
-// playServer is ccsserver with a handler that accepts everything at once.
-func playServer(t task) error {
-	config, err := serverConfig(t.Dir)
+// serve is ccsserver with a handler that accepts everything at once, and calls
+// answered for it. It lasts as long as the process.
+func serve(dir string, answered func()) (srv *ccsserver.Server, addr string, err error) {
+	config, err := serverConfig(dir)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	var answered atomic.Int64
-	srv, err := ccsserver.New(
+	srv, err = ccsserver.New(
 		ccsserver.HandlerFunc(func(r *ccsserver.Request) {
-			answered.Add(1)
 			r.Answer(nil, nil)
+			answered()
 		}),
 		ccsserver.NewKeys(map[ccs.SenderID][]string{sender: {key}}),
 		&ccsserver.Options{
@@ -119,14 +119,23 @@ func playServer(t task) error {
 			Connections: ccsserver.ConnectionLimits{PerSender: 2 * maxIdle, Unauthenticated: 2 * maxIdle},
 		})
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
+		return nil, "", err
+	}
+	go func() { _ = srv.Serve(l) }()
+	return srv, l.Addr().String(), nil
+}
+
+func playServer(t task) error {
+	var answered atomic.Int64
+	srv, addr, err := serve(t.Dir, func() { answered.Add(1) })
+	if err != nil {
 		return err
 	}
-	go func() { _ = srv.Serve(l) }() // it ends with the process
-	say(result{Addr: l.Addr().String()})
+	say(result{Addr: addr})
 	var meter meter
 	var before int64
 	return obey(func(command string) result {
