@@ -156,36 +156,45 @@ func (b *bench) failed(err error) error {
 // A pair is one turn of the limit and one of ours.
 type pair struct{ limit, ours result }
 
-// run compares the clients.
-func (b *bench) run(delay time.Duration, conns int) (Run, error) {
+// pairs lets limit and ours take their turns.
+func (b *bench) pairs(limit, ours string, measure func(role string) (result, error)) ([]pair, error) {
 	var pairs []pair
-	most := 0
 	for i := range turns {
 		if i > 0 && b.late() {
 			break
 		}
 		var p pair
-		for _, side := range [...]struct {
-			role string
-			r    *result
-		}{{roleRaw, &p.limit}, {roleClient, &p.ours}} {
-			far, err := start(b.ctx, task{Role: roleMinimal, Dir: b.dir, Delay: delay})
-			if err != nil {
-				return Run{}, err
-			}
-			*side.r, err = b.client(far, side.role, conns)
-			if err == nil && side.role == roleClient {
-				var r result
-				if r, err = far.ask(commandRead); err == nil {
-					most = max(most, r.Pending)
-				}
-			}
-			far.end()
-			if err != nil {
-				return Run{}, err
-			}
+		var err error
+		if p.limit, err = measure(limit); err != nil {
+			return nil, err
+		}
+		if p.ours, err = measure(ours); err != nil {
+			return nil, err
 		}
 		pairs = append(pairs, p)
+	}
+	return pairs, nil
+}
+
+// run compares the clients.
+func (b *bench) run(delay time.Duration, conns int) (Run, error) {
+	most := 0
+	pairs, err := b.pairs(roleRaw, roleClient, func(role string) (result, error) {
+		far, err := start(b.ctx, task{Role: roleMinimal, Dir: b.dir, Delay: delay})
+		if err != nil {
+			return result{}, err
+		}
+		defer far.end()
+		r, err := b.client(far, role, conns)
+		if err != nil || role != roleClient {
+			return r, err
+		}
+		seen, err := far.ask(commandRead)
+		most = max(most, seen.Pending)
+		return r, err
+	})
+	if err != nil {
+		return Run{}, err
 	}
 	run := Run{
 		DelayMS: int(delay / time.Millisecond), Connections: conns, MaxPending: most,
@@ -249,27 +258,16 @@ func (b *bench) warm(t task) (*child, error) {
 
 // server compares the servers.
 func (b *bench) server() (ServerReport, error) {
-	var pairs []pair
-	for i := range turns {
-		if i > 0 && b.late() {
-			break
+	pairs, err := b.pairs(roleMinimal, roleServer, func(role string) (result, error) {
+		far, err := start(b.ctx, task{Role: role, Dir: b.dir})
+		if err != nil {
+			return result{}, err
 		}
-		var p pair
-		for _, side := range [...]struct {
-			role string
-			r    *result
-		}{{roleMinimal, &p.limit}, {roleServer, &p.ours}} {
-			far, err := start(b.ctx, task{Role: side.role, Dir: b.dir})
-			if err != nil {
-				return ServerReport{}, err
-			}
-			*side.r, err = b.load(far)
-			far.end()
-			if err != nil {
-				return ServerReport{}, err
-			}
-		}
-		pairs = append(pairs, p)
+		defer far.end()
+		return b.load(far)
+	})
+	if err != nil {
+		return ServerReport{}, err
 	}
 	r := ServerReport{Connections: serverConnections}
 	r.Minimal, r.Ours, r.Ratio, r.MinimalCPU, r.CPU, r.CPURatio = compare(pairs)

@@ -77,7 +77,7 @@ func (m *minimal) serve(conn net.Conn) {
 
 func (m *minimal) serveNow(conn net.Conn) {
 	var out []byte
-	_ = m.read(conn, func(stanzas []byte) error {
+	_ = readStanzas(conn, func(stanzas []byte) error {
 		var n int
 		out, n = appendAcks(out[:0], stanzas)
 		m.note(int64(n))
@@ -110,7 +110,7 @@ func (m *minimal) serveLater(conn net.Conn) {
 			}
 		}
 	}()
-	_ = m.read(conn, func(stanzas []byte) error {
+	_ = readStanzas(conn, func(stanzas []byte) error {
 		acks, n := appendAcks(nil, stanzas)
 		m.note(unanswered.Add(int64(n)))
 		due <- batch{acks, n, time.Now().Add(m.delay)}
@@ -123,31 +123,6 @@ func (m *minimal) serveLater(conn net.Conn) {
 // note remembers how many were unanswered at most.
 func (m *minimal) note(n int64) {
 	for old := m.pending.Load(); n > old && !m.pending.CompareAndSwap(old, n); old = m.pending.Load() {
-	}
-}
-
-// read hands over whole stanzas, all that one read brought.
-func (m *minimal) read(conn net.Conn, take func(stanzas []byte) error) error {
-	buf := make([]byte, 64<<10)
-	have := 0
-	for {
-		n, err := conn.Read(buf[have:])
-		if err != nil {
-			return err
-		}
-		have += n
-		end := bytes.LastIndex(buf[:have], stanzaEnd)
-		if end < 0 {
-			if have == len(buf) {
-				return io.ErrShortBuffer
-			}
-			continue
-		}
-		end += len(stanzaEnd)
-		if err := take(buf[:end]); err != nil {
-			return err
-		}
-		have = copy(buf, buf[end:have])
 	}
 }
 

@@ -127,24 +127,9 @@ func runRaw(conn net.Conn, n int, acked *counter) error {
 	if err := write(len(ids)); err != nil {
 		return err
 	}
-	buf := make([]byte, 64<<10)
-	have := 0
-	for {
-		n, err := conn.Read(buf[have:])
-		if err != nil {
-			return err
-		}
-		have += n
-		end := bytes.LastIndex(buf[:have], stanzaEnd)
-		if end < 0 {
-			continue
-		}
-		end += len(stanzaEnd)
-		answers := bytes.Count(buf[:end], stanzaEnd)
-		have = copy(buf, buf[end:have])
-		acked.Add(int64(answers))
-		if err := write(answers); err != nil {
-			return err
-		}
-	}
+	return readStanzas(conn, func(answers []byte) error {
+		n := bytes.Count(answers, stanzaEnd)
+		acked.Add(int64(n))
+		return write(n)
+	})
 }

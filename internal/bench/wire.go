@@ -115,3 +115,28 @@ func readUntil(conn net.Conn, text string) (string, error) {
 	}
 	return string(got), nil
 }
+
+// readStanzas hands over whole stanzas, all that one read brought.
+func readStanzas(conn net.Conn, take func(stanzas []byte) error) error {
+	buf := make([]byte, 64<<10)
+	have := 0
+	for {
+		n, err := conn.Read(buf[have:])
+		if err != nil {
+			return err
+		}
+		have += n
+		end := bytes.LastIndex(buf[:have], stanzaEnd)
+		if end < 0 {
+			if have == len(buf) {
+				return io.ErrShortBuffer
+			}
+			continue
+		}
+		end += len(stanzaEnd)
+		if err := take(buf[:end]); err != nil {
+			return err
+		}
+		have = copy(buf, buf[end:have])
+	}
+}
