@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/signal"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -54,81 +52,6 @@ A device writes, in another terminal:
 The command of --exec gets nothing of the message but its stdin, so that no message can say what is run. What it prints goes to stderr; it has this program's environment, without PENSTOCK_KEY. Exit 75 leaves the message unacked; it is run again after 1, 2, 4, 8 and 16 s, while later ones wait, and has then failed for good. What has failed for good is acked, told on stderr, and makes the exit code 1 in the end.
 
 SIGTERM and Ctrl-C take no new message, let the command under way end within --grace, and close the stream in order.`
-}
-
-// A listenLine is what listen prints for one message or receipt.
-type listenLine struct {
-	Kind        string                `json:"kind"`
-	From        ccs.RegistrationToken `json:"from"`
-	Category    ccs.Category          `json:"category"`
-	MessageID   ccs.MessageID         `json:"message_id"`
-	Data        map[string]string     `json:"data"`
-	Stream      string                `json:"stream"`
-	Redelivered bool                  `json:"redelivered"`
-}
-
-const (
-	kindUpstream = "upstream"
-	kindReceipt  = "receipt"
-)
-
-func lineOf(m ccs.FromServer) listenLine {
-	l := listenLine{Kind: kindReceipt}
-	switch m := m.(type) {
-	case *ccs.Upstream:
-		l = listenLine{Kind: kindUpstream, From: m.From, Category: m.Category, MessageID: m.MessageID, Data: m.Data}
-	case *ccs.Receipt:
-		l.From, l.Category, l.MessageID = ccs.ReceiptFrom, m.Category, m.MessageID
-		l.Data = map[string]string{
-			"message_status": m.Status, "original_message_id": string(m.OriginalMessageID), "device_registration_id": string(m.Device),
-		}
-		if !m.SentAt.IsZero() {
-			l.Data["message_sent_timestamp"] = strconv.FormatInt(m.SentAt.UnixMilli(), 10)
-		}
-	}
-	if l.Data == nil {
-		l.Data = map[string]string{}
-	}
-	return l
-}
-
-// device is whom the line is about.
-func (l *listenLine) device() ccs.RegistrationToken {
-	if l.Kind == kindReceipt {
-		return ccs.RegistrationToken(l.Data["device_registration_id"])
-	}
-	return l.From
-}
-
-// words is the line for people. What devices wrote is quoted: it could steer
-// a terminal.
-func (l *listenLine) words() string {
-	var data []string
-	for _, k := range slices.Sorted(maps.Keys(l.Data)) {
-		v := l.Data[k]
-		if l.Kind == kindReceipt && k == "device_registration_id" {
-			v = ccs.RegistrationToken(v).Redacted()
-		}
-		data = append(data, fmt.Sprintf("%q: %q", k, v))
-	}
-	again := ""
-	if l.Redelivered {
-		again = ", redelivered"
-	}
-	return fmt.Sprintf("%-8s %s, app %s: {%s}", l.Kind, l.who(), quoted(string(l.Category)), strings.Join(data, ", ")) + again
-}
-
-// who names a message on stderr and for people.
-func (l *listenLine) who() string {
-	return fmt.Sprintf("%s from %s", quoted(string(l.MessageID)), l.device().Redacted())
-}
-
-// quoted adds quotes where a word is more than letters, digits and marks.
-func quoted(s string) string {
-	if q := strconv.Quote(s); q != `"`+s+`"` || s == "" || strings.Contains(s, " ") {
-		return q
-	}
-	return s
 }
 
 // listenBye bounds the way out behind the last handler: answers to what was
@@ -200,22 +123,6 @@ type listening struct {
 	idle   chan struct{} // not nil: somebody waits until no work is busy; closed then
 	// connected: a stream stood once.
 	connected bool
-}
-
-// A workKey names a message: ids are unique for one device only.
-type workKey struct {
-	kind string
-	from ccs.RegistrationToken
-	id   ccs.MessageID
-}
-
-func (l *listenLine) key() workKey { return workKey{l.Kind, l.device(), l.MessageID} }
-
-// A work is a message whose handler was called and that is not acked yet: one
-// upstream message and one receipt at most.
-type work struct {
-	tries int
-	busy  bool // its handler, or its ack, is under way
 }
 
 // listen does all that is left when the flags are read; opt has the
@@ -371,125 +278,6 @@ func (l *listening) sendFirst(pool *ccsclient.Pool, m *ccs.Downstream) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failed++
-}
-
-func (l *listening) upstream(ctx context.Context, out ccsclient.Sender, m *ccs.Upstream) error {
-	return l.handle(ctx, m, func(line *listenLine, tries int) error {
-		if l.served[m.Data["action"]] {
-			ctx, cancel := context.WithCancel(ctx)
-			defer cancel()
-			defer context.AfterFunc(l.commands, cancel)()
-			return l.processors(ctx, out, m)
-		}
-		return l.runCommand(line, tries)
-	})
-}
-
-func (l *listening) receipt(ctx context.Context, r *ccs.Receipt) error {
-	return l.handle(ctx, r, l.runCommand)
-}
-
-// handle shows a message and does the work for it. What is not to be acked is
-// held until the streams are gone: ctx ends then.
-func (l *listening) handle(ctx context.Context, m ccs.FromServer, do func(line *listenLine, tries int) error) error {
-	line := lineOf(m)
-	d := ccsclient.DeliveryOf(ctx)
-	line.Stream, line.Redelivered = d.Stream.ID, d.Redelivered
-	hold := func() error {
-		l.rest(line.key())
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	tries := l.begin(line.key())
-	if tries == 0 {
-		return hold()
-	}
-	if tries == 1 {
-		if err := l.print(&line); err != nil {
-			l.stop(fmt.Errorf("stdout: %w: what was not written is not acked, and will come again", err))
-			return hold()
-		}
-	}
-	if line.Redelivered {
-		return nil // the work was done for the first copy; only its ack was lost
-	}
-	err := do(&line, tries)
-	switch {
-	case l.commands.Err() != nil && err != nil:
-		l.say("%s %s was broken off: it is not acked, and will come again", line.Kind, line.who())
-		return hold()
-	case errors.Is(err, ccsclient.ErrTryAgain):
-		l.rest(line.key())
-	}
-	return err
-}
-
-// begin notes that a message's handler was called, and returns how often it was
-// by now; 0: nothing more is handled.
-func (l *listening) begin(key workKey) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ctx.Err() != nil {
-		return 0
-	}
-	w := l.works[key]
-	if w == nil {
-		w = &work{}
-		l.works[key] = w
-	}
-	w.tries++
-	w.busy = true
-	return w.tries
-}
-
-// rest notes that a message waits, to be tried again or for the end.
-func (l *listening) rest(key workKey) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if w := l.works[key]; w != nil {
-		w.busy = false
-	}
-	l.tellIdle()
-}
-
-// handled hears that a message is done with for good, and acked.
-func (l *listening) handled(m ccs.FromServer, err error) {
-	line := lineOf(m)
-	if err != nil {
-		l.say("failed for good, and acked: %s %s: %v", line.Kind, line.who(), err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil {
-		l.failed++
-	}
-	delete(l.works, line.key())
-	l.tellIdle()
-}
-
-// tellIdle is called with mu held.
-func (l *listening) tellIdle() {
-	if l.idle == nil {
-		return
-	}
-	for _, w := range l.works {
-		if w.busy {
-			return
-		}
-	}
-	close(l.idle)
-	l.idle = nil
-}
-
-// whenIdle is closed once no handler is under way. It is called once, after
-// the last one has begun.
-func (l *listening) whenIdle() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	idle := make(chan struct{})
-	l.idle = idle
-	l.tellIdle()
-	return idle
 }
 
 // print writes a line whole, or says why not.
