@@ -275,6 +275,21 @@ func TestParseFromAppAcceptsExactlyTheLimit(t *testing.T) {
 	}
 }
 
+// What the rules see of a map is what stays in it; and an object that was
+// decoded on the way counts for the depth of nothing behind it.
+func TestParseFromAppJudgesWhatStays(t *testing.T) {
+	big := strings.Repeat("x", 3000)
+	m := parseDownstream(t, `{"to":"T","message_id":"m-1","data":{"k":"`+big+`","k":"`+big+`","from":"x","from":null}}`)
+	if len(m.Data) != 1 || m.Data["k"] != big {
+		t.Errorf("data has %d keys", len(m.Data))
+	}
+	if _, err := ccs.ParseFromApp([]byte(`{"to":"T","message_id":"m-1","data":{"k":"` + big + `","l":"` + big + `","k":"y","m":"` + big + `"}}`)); err == nil {
+		t.Error("6,000 bytes that stay were accepted")
+	}
+	deep := strings.Repeat("[", ccs.MaxDepth-1) + strings.Repeat("]", ccs.MaxDepth-1)
+	parseDownstream(t, `{"data":{"k":"v"},"notification":{"title":"v"},"x":`+deep+`,"to":"T","message_id":"m-1"}`)
+}
+
 func TestParseFromAppRefusesBadAcks(t *testing.T) {
 	for _, tt := range []struct {
 		name, payload string

@@ -69,12 +69,6 @@ func (e *Events) refused(a net.Addr, why error) {
 	}
 }
 
-func (e *Events) answered(s *session, m *ccs.Downstream, answer ccs.FromServer) {
-	if e.Answered != nil {
-		e.Answered(s.id, s.sender, m, answer)
-	}
-}
-
 func (e *Events) failed(r *Request, err error) {
 	if e.Failed != nil {
 		e.Failed(r.Sender, r.Message, err)

@@ -166,7 +166,9 @@ func (s *session) refuse(el xmpp.Element, payload []byte, bad *ccs.PayloadError)
 	if bad.MessageID != "" {
 		nack := &ccs.Nack{From: bad.From, MessageID: bad.MessageID, Code: bad.Code, Description: bad.Text}
 		if s.Append(func(dst []byte) []byte { return appendAnswer(dst, nack) }) == nil {
-			s.srv.opt.Events.answered(s, nil, nack)
+			if f := s.srv.opt.Events.Answered; f != nil {
+				f(s.id, s.sender, nil, nack)
+			}
 		}
 		return
 	}

@@ -106,7 +106,7 @@ func message(body []byte) (*ccs.Downstream, error) {
 }
 
 // judge says by HTTP what became of a message. Only 200 means that it was
-// accepted, and only 504 leaves open whether it was.
+// accepted; 504 and 409 leave open whether it was.
 func judge(err error) (int, reply) {
 	nack, nacked := errors.AsType[*ccs.NackError](err)
 	switch {
