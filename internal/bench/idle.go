@@ -3,6 +3,7 @@ package bench
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,17 +27,10 @@ func playIdle(t task) error {
 	var streams []net.Conn
 	var failed error
 	var wg sync.WaitGroup
-	turns := make(chan struct{}, want)
-	for range want {
-		turns <- struct{}{}
-	}
-	close(turns)
+	var begun atomic.Int64
 	for range 16 {
 		wg.Go(func() {
-			for range turns {
-				if time.Now().After(deadline) {
-					return
-				}
+			for begun.Add(1) <= int64(want) && time.Now().Before(deadline) {
 				conn, err := login(t.Addr, config)
 				mu.Lock()
 				if err != nil {

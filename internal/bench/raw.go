@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,15 +25,14 @@ func playRaw(t task) error {
 			return err
 		}
 		defer conn.Close()
-		f.wg.Go(func() { f.failed(runRaw(conn, i, &f.acked[i])) })
+		go func() { f.failed(runRaw(conn, i, &f.acked[i])) }()
 	}
 	return f.measure(t)
 }
 
-// A flow is what several connections do together.
+// A flow is what several connections do together, as long as the process lasts.
 type flow struct {
 	acked []counter // by connection
-	wg    sync.WaitGroup
 	err   chan error
 }
 
