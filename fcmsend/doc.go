@@ -1,0 +1,2 @@
+// Package fcmsend sends messages to FCM HTTP v1.
+package fcmsend

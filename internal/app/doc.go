@@ -1,0 +1,2 @@
+// Package app puts the rooms together and runs them.
+package app

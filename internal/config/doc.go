@@ -1,0 +1,2 @@
+// Package config turns file, environment and flags into checked settings.
+package config

@@ -1,0 +1,2 @@
+// Package toccs is the transport to any CCS endpoint.
+package toccs

@@ -1,0 +1,2 @@
+// Package tofcm is the transport to FCM HTTP v1.
+package tofcm
