@@ -18,7 +18,7 @@ type Duration time.Duration
 
 // A SendRequest is the body of a send.
 type SendRequest struct {
-	Message      *Message `json:"message"`
+	Message      *Message `json:"message" proto:"Message"`
 	ValidateOnly bool     `json:"validate_only"`
 	Unknown      Unknown  `json:"-"`
 }
@@ -28,16 +28,16 @@ type SendRequest struct {
 type Message struct {
 	Name         string            `json:"name"` // of a reply only
 	Data         map[string]string `json:"data"`
-	Notification *Notification     `json:"notification"`
-	Android      *AndroidConfig    `json:"android"`
-	AndroidV2    *AndroidConfigV2  `json:"android_v2"`
-	Webpush      *WebpushConfig    `json:"webpush"`
-	APNS         *APNSConfig       `json:"apns"`
-	Options      *Options          `json:"fcm_options"`
-	FID          string            `json:"fid"`
-	Token        string            `json:"token"` // a registration token, a FID, or the notification key of a device group
-	Topic        string            `json:"topic"` // without /topics/
-	Condition    string            `json:"condition"`
+	Notification *Notification     `json:"notification" proto:"Notification"`
+	Android      *AndroidConfig    `json:"android" proto:"AndroidConfig"`
+	AndroidV2    *AndroidConfigV2  `json:"android_v2" proto:"AndroidConfigV2"`
+	Webpush      *WebpushConfig    `json:"webpush" proto:"WebpushConfig"`
+	APNS         *APNSConfig       `json:"apns" proto:"ApnsConfig"`
+	Options      *Options          `json:"fcm_options" proto:"FcmOptions"`
+	FID          string            `json:"fid" oneof:"target"`
+	Token        string            `json:"token" oneof:"target"` // a registration token, a FID, or the notification key of a device group
+	Topic        string            `json:"topic" oneof:"target"` // without /topics/
+	Condition    string            `json:"condition" oneof:"target"`
 	Unknown      Unknown           `json:"-"`
 }
 
@@ -70,12 +70,12 @@ const MaxTTL = 28 * 24 * time.Hour
 // An AndroidConfig is the part for Android.
 type AndroidConfig struct {
 	CollapseKey            string               `json:"collapse_key"`
-	Priority               AndroidPriority      `json:"priority"`
+	Priority               AndroidPriority      `json:"priority" enum:"AndroidMessagePriority"`
 	TTL                    *Duration            `json:"ttl"` // nil: absent, which means MaxTTL; 0: now or never
 	RestrictedPackageName  string               `json:"restricted_package_name"`
 	Data                   map[string]string    `json:"data"` // in place of the message's
-	Notification           *AndroidNotification `json:"notification"`
-	Options                *Options             `json:"fcm_options"`
+	Notification           *AndroidNotification `json:"notification" proto:"AndroidNotification"`
+	Options                *Options             `json:"fcm_options" proto:"AndroidFcmOptions"`
 	DirectBootOK           bool                 `json:"direct_boot_ok"`
 	BandwidthConstrainedOK bool                 `json:"bandwidth_constrained_ok"`
 	RestrictedSatelliteOK  bool                 `json:"restricted_satellite_ok"`
@@ -99,25 +99,25 @@ type AndroidNotification struct {
 	ChannelID               string         `json:"channel_id"`
 	Ticker                  string         `json:"ticker"`
 	Sticky                  bool           `json:"sticky"`
-	EventTime               string         `json:"event_time"`
+	EventTime               string         `json:"event_time" proto:"google.protobuf.Timestamp"`
 	LocalOnly               bool           `json:"local_only"`
-	NotificationPriority    string         `json:"notification_priority"`
+	NotificationPriority    string         `json:"notification_priority" enum:"AndroidNotification.NotificationPriority"`
 	DefaultSound            bool           `json:"default_sound"`
 	DefaultVibrateTimings   bool           `json:"default_vibrate_timings"`
 	DefaultLightSettings    bool           `json:"default_light_settings"`
 	VibrateTimings          []Duration     `json:"vibrate_timings"`
-	Visibility              string         `json:"visibility"`
+	Visibility              string         `json:"visibility" enum:"AndroidNotification.Visibility"`
 	NotificationCount       *int32         `json:"notification_count"`
-	LightSettings           *LightSettings `json:"light_settings"`
+	LightSettings           *LightSettings `json:"light_settings" proto:"LightSettings"`
 	Image                   string         `json:"image"`
 	BypassProxyNotification bool           `json:"bypass_proxy_notification"`
-	Proxy                   string         `json:"proxy"`
+	Proxy                   string         `json:"proxy" enum:"AndroidNotification.Proxy"`
 	Unknown                 Unknown        `json:"-"`
 }
 
 // LightSettings need all three of their fields.
 type LightSettings struct {
-	Color            *Color    `json:"color"`
+	Color            *Color    `json:"color" proto:"google.type.Color"`
 	LightOnDuration  *Duration `json:"light_on_duration"`
 	LightOffDuration *Duration `json:"light_off_duration"`
 	Unknown          Unknown   `json:"-"`
@@ -139,12 +139,12 @@ type AndroidConfigV2 struct {
 	TTL                    *Duration                  `json:"ttl"`
 	RestrictedPackageName  string                     `json:"restricted_package_name"`
 	Data                   map[string]string          `json:"data"`
-	Options                *Options                   `json:"fcm_options"`
+	Options                *Options                   `json:"fcm_options" proto:"AndroidFcmOptions"`
 	DirectBootOK           bool                       `json:"direct_boot_ok"`
 	BandwidthConstrainedOK bool                       `json:"bandwidth_constrained_ok"`
 	RestrictedSatelliteOK  bool                       `json:"restricted_satellite_ok"`
-	BackgroundSync         *BackgroundSync            `json:"background_sync"`
-	RemoteNotification     *AndroidRemoteNotification `json:"remote_notification"`
+	BackgroundSync         *BackgroundSync            `json:"background_sync" proto:"BackgroundSync"`
+	RemoteNotification     *AndroidRemoteNotification `json:"remote_notification" proto:"AndroidRemoteNotification"`
 	Unknown                Unknown                    `json:"-"`
 }
 
@@ -156,7 +156,7 @@ type BackgroundSync struct {
 // An AndroidRemoteNotification is for the user's eyes.
 type AndroidRemoteNotification struct {
 	MutableContent     bool                   `json:"mutable_content"`
-	Notification       *AndroidNotificationV2 `json:"notification"`
+	Notification       *AndroidNotificationV2 `json:"notification" proto:"AndroidNotificationV2"`
 	UseAsV1DataMessage bool                   `json:"use_as_v1_data_message"`
 	Unknown            Unknown                `json:"-"`
 }
@@ -178,16 +178,16 @@ type AndroidNotificationV2 struct {
 	ChannelID             string         `json:"channel_id"`
 	Ticker                string         `json:"ticker"`
 	Sticky                bool           `json:"sticky"`
-	EventTime             string         `json:"event_time"`
+	EventTime             string         `json:"event_time" proto:"google.protobuf.Timestamp"`
 	LocalOnly             bool           `json:"local_only"`
-	NotificationPriority  string         `json:"notification_priority"`
+	NotificationPriority  string         `json:"notification_priority" enum:"AndroidNotificationV2.NotificationPriority"`
 	DefaultSound          bool           `json:"default_sound"`
 	DefaultVibrateTimings bool           `json:"default_vibrate_timings"`
 	DefaultLightSettings  bool           `json:"default_light_settings"`
 	VibrateTimings        []Duration     `json:"vibrate_timings"`
-	Visibility            string         `json:"visibility"`
+	Visibility            string         `json:"visibility" enum:"AndroidNotificationV2.Visibility"`
 	NotificationCount     *int32         `json:"notification_count"`
-	LightSettings         *LightSettings `json:"light_settings"`
+	LightSettings         *LightSettings `json:"light_settings" proto:"LightSettings"`
 	Image                 string         `json:"image"` // HTTPS
 	Unknown               Unknown        `json:"-"`
 }
@@ -196,7 +196,7 @@ type AndroidNotificationV2 struct {
 type APNSConfig struct {
 	Headers           map[string]string `json:"headers"`
 	Payload           json.RawMessage   `json:"payload"` // an object: aps, and keys of the app's own
-	Options           *APNSOptions      `json:"fcm_options"`
+	Options           *APNSOptions      `json:"fcm_options" proto:"ApnsFcmOptions"`
 	LiveActivityToken string            `json:"live_activity_token"`
 	Unknown           Unknown           `json:"-"`
 }
@@ -213,7 +213,7 @@ type WebpushConfig struct {
 	Headers      map[string]string `json:"headers"`
 	Data         map[string]string `json:"data"`
 	Notification json.RawMessage   `json:"notification"` // an object: options of a Web Notification
-	Options      *WebpushOptions   `json:"fcm_options"`
+	Options      *WebpushOptions   `json:"fcm_options" proto:"WebpushFcmOptions"`
 	Unknown      Unknown           `json:"-"`
 }
 
