@@ -22,7 +22,9 @@ const (
 	appDelayWhileIdle
 	appReceiptRequested
 	appDryRun
+	appDirectBootOK
 	appRestrictedPackageName
+	appFCMOptions
 	appData
 	appNotification
 	appFieldCount
@@ -31,7 +33,7 @@ const (
 var appKeys = [appFieldCount]string{
 	keyMessageType, keyMessageID, keyTo, keyCondition, keyCollapseKey, keyPriority, keyTTL,
 	keyContentAvailable, keyMutableContent, keyDelayWhileIdle, keyReceiptRequested, keyDryRun,
-	keyRestrictedPackageName, keyData, keyNotification,
+	keyDirectBootOK, keyRestrictedPackageName, keyFCMOptions, keyData, keyNotification,
 }
 
 func appFieldOf(key []byte) (appField, bool) {
@@ -60,8 +62,12 @@ func appFieldOf(key []byte) (appField, bool) {
 		return appReceiptRequested, true
 	case keyDryRun:
 		return appDryRun, true
+	case keyDirectBootOK:
+		return appDirectBootOK, true
 	case keyRestrictedPackageName:
 		return appRestrictedPackageName, true
+	case keyFCMOptions:
+		return appFCMOptions, true
 	case keyData:
 		return appData, true
 	case keyNotification:
@@ -252,7 +258,9 @@ func (d *appDecoder) downstream() FromApp {
 	m.DelayWhileIdle = d.bool(appDelayWhileIdle)
 	m.DeliveryReceiptRequested = d.bool(appReceiptRequested)
 	m.DryRun = d.bool(appDryRun)
+	m.DirectBootOK = d.bool(appDirectBootOK)
 	m.RestrictedPackageName = d.string(appRestrictedPackageName)
+	m.AnalyticsLabel = d.analyticsLabel()
 	data, notification := d.object(appData), d.object(appNotification)
 	m.Data, m.Notification = data.m, notification.m
 	if d.failed != nil {
@@ -306,6 +314,40 @@ func (d *appDecoder) bool(f appField) bool {
 	}
 	d.wrongType(f, javaBoolean)
 	return false
+}
+
+// analyticsLabel is the only one of the options that means something.
+func (d *appDecoder) analyticsLabel() string {
+	options := d.fields[appFCMOptions]
+	switch options.kind {
+	case jsonAbsent:
+		return ""
+	case jsonObject:
+	default:
+		d.wrongType(appFCMOptions, javaMap)
+		return ""
+	}
+	// locate has read it already, so that nothing can go wrong here.
+	scan := scanner{src: d.src[:options.end], pos: options.start}
+	_ = scan.enter()
+	var label value
+	for {
+		key, val, ok, _ := scan.member()
+		if !ok {
+			break
+		}
+		if d.str(key) == keyAnalyticsLabel {
+			label = val
+		}
+	}
+	switch label.kind {
+	case jsonAbsent, jsonNull:
+		return ""
+	case jsonString:
+		return d.str(label)
+	}
+	d.refuse(wireText(labelType, fmt.Sprintf("Field %q must be a JSON %s", keyFCMOptions+"."+keyAnalyticsLabel, javaString)))
+	return ""
 }
 
 func (d *appDecoder) object(f appField) stringMap {

@@ -23,6 +23,7 @@ var appSeeds = []string{
 	`{"random": "text"}`,
 	`{"message_id":12,"to":"T"}`,
 	`{"to":"T","message_id":"m","time_to_live":1e400}`,
+	`{"to":"T","message_id":"m","direct_boot_ok":true,"fcm_options":{"x":[],"analytics_label":"spring"}}`,
 }
 
 // FuzzParseFromApp parses, prints and parses again: what comes out must be the

@@ -62,7 +62,12 @@ func appendDownstream(dst []byte, m *Downstream) []byte {
 	dst = appendFlag(dst, keyDelayWhileIdle, m.DelayWhileIdle)
 	dst = appendFlag(dst, keyReceiptRequested, m.DeliveryReceiptRequested)
 	dst = appendFlag(dst, keyDryRun, m.DryRun)
+	dst = appendFlag(dst, keyDirectBootOK, m.DirectBootOK)
 	dst = appendIfSet(dst, keyRestrictedPackageName, m.RestrictedPackageName)
+	if m.AnalyticsLabel != "" {
+		dst = append(appendKey(dst, keyFCMOptions), '{')
+		dst = append(appendField(dst, keyAnalyticsLabel, m.AnalyticsLabel), '}')
+	}
 	if len(m.Data) > 0 {
 		dst = appendMap(appendKey(dst, keyData), m.Data)
 	}

@@ -93,11 +93,11 @@ func TestAppendFromApp(t *testing.T) {
 			&ccs.Downstream{
 				To: "T", MessageID: "m", CollapseKey: "c", Priority: ccs.PriorityHigh, TTL: seconds(600),
 				ContentAvailable: true, MutableContent: true, DelayWhileIdle: true, DeliveryReceiptRequested: true, DryRun: true,
-				RestrictedPackageName: "p", Data: map[string]string{"b": "2", "a": "1"}, Notification: map[string]string{"title": "t"},
+				DirectBootOK: true, RestrictedPackageName: "p", AnalyticsLabel: "l", Data: map[string]string{"b": "2", "a": "1"}, Notification: map[string]string{"title": "t"},
 			},
 			`{"to":"T","message_id":"m","collapse_key":"c","priority":"high","time_to_live":600,"content_available":true,` +
 				`"mutable_content":true,"delay_while_idle":true,"delivery_receipt_requested":true,"dry_run":true,` +
-				`"restricted_package_name":"p","data":{"a":"1","b":"2"},"notification":{"title":"t"}}`,
+				`"direct_boot_ok":true,"restricted_package_name":"p","fcm_options":{"analytics_label":"l"},"data":{"a":"1","b":"2"},"notification":{"title":"t"}}`,
 		},
 		{"C20 time to live zero is written", &ccs.Downstream{To: "T", MessageID: "m", TTL: seconds(0)}, `{"to":"T","message_id":"m","time_to_live":0}`},
 	} {

@@ -16,7 +16,10 @@ const (
 	keyDelayWhileIdle        = "delay_while_idle"
 	keyReceiptRequested      = "delivery_receipt_requested"
 	keyDryRun                = "dry_run"
+	keyDirectBootOK          = "direct_boot_ok"
 	keyRestrictedPackageName = "restricted_package_name"
+	keyFCMOptions            = "fcm_options"
+	keyAnalyticsLabel        = "analytics_label" // inside fcm_options
 	keyRegistrationIDs       = "registration_ids"
 	keyData                  = "data"
 	keyNotification          = "notification"

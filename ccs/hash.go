@@ -12,7 +12,7 @@ func (m *Downstream) ContentHash() [sha256.Size]byte {
 	var room [1024]byte
 	b := room[:0]
 	for _, field := range [...]string{
-		string(m.To), m.Condition, string(m.CollapseKey), string(m.Priority), m.RestrictedPackageName,
+		string(m.To), m.Condition, string(m.CollapseKey), string(m.Priority), m.RestrictedPackageName, m.AnalyticsLabel,
 	} {
 		b = appendCounted(b, field)
 	}
@@ -22,7 +22,7 @@ func (m *Downstream) ContentHash() [sha256.Size]byte {
 		b = binary.AppendVarint(append(b, 1), int64(*m.TTL))
 	}
 	for _, flag := range [...]bool{
-		m.ContentAvailable, m.MutableContent, m.DelayWhileIdle, m.DeliveryReceiptRequested, m.DryRun,
+		m.ContentAvailable, m.MutableContent, m.DelayWhileIdle, m.DeliveryReceiptRequested, m.DryRun, m.DirectBootOK,
 	} {
 		if flag {
 			b = append(b, 1)

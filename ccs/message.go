@@ -69,8 +69,10 @@ type Downstream struct {
 	DelayWhileIdle           bool // accepted and without effect, as with Google since 2016
 	DeliveryReceiptRequested bool
 	DryRun                   bool
+	DirectBootOK             bool // may be delivered before the device is unlocked
 
 	RestrictedPackageName string
+	AnalyticsLabel        string // of fcm_options; for the console's statistics
 
 	Data         map[string]string
 	Notification map[string]string

@@ -133,6 +133,7 @@ func (m *Downstream) checkWhole() *FieldError {
 	}{
 		{keyTo, len(m.To)}, {keyCondition, len(m.Condition)},
 		{keyCollapseKey, len(m.CollapseKey)}, {keyRestrictedPackageName, len(m.RestrictedPackageName)},
+		{keyFCMOptions, len(m.AnalyticsLabel)},
 	} {
 		sum += f.n
 		if f.n > longest {
@@ -240,6 +241,7 @@ func (m *Downstream) checkUTF8() *FieldError {
 		{keyCondition, m.Condition},
 		{keyCollapseKey, string(m.CollapseKey)},
 		{keyRestrictedPackageName, m.RestrictedPackageName},
+		{keyFCMOptions, m.AnalyticsLabel},
 	} {
 		if !utf8.ValidString(f.val) {
 			return notUTF8(f.key)

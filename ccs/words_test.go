@@ -82,6 +82,8 @@ func TestContentHashTellsMessagesApart(t *testing.T) {
 		{CollapseKey: "a"},
 		{Priority: "a"},
 		{RestrictedPackageName: "a"},
+		{AnalyticsLabel: "a"},
+		{DirectBootOK: true},
 		{TTL: &zero},
 		{TTL: seconds(1)},
 		{ContentAvailable: true},

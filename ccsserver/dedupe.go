@@ -67,13 +67,14 @@ func (d *dedupe) content(m *ccs.Downstream) uint64 {
 	seed := d.seeds[0]
 	sum := uint64(0)
 	for _, field := range [...]string{
-		string(m.To), m.Condition, string(m.CollapseKey), string(m.Priority), m.RestrictedPackageName,
+		string(m.To), m.Condition, string(m.CollapseKey), string(m.Priority), m.RestrictedPackageName, m.AnalyticsLabel,
 	} {
 		sum = mix(sum, maphash.String(seed, field))
 	}
 	flags := uint64(1)
 	for _, flag := range [...]bool{
 		m.TTL != nil, m.ContentAvailable, m.MutableContent, m.DelayWhileIdle, m.DeliveryReceiptRequested, m.DryRun,
+		m.DirectBootOK,
 	} {
 		flags <<= 1
 		if flag {

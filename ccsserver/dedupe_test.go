@@ -95,9 +95,14 @@ func TestS42_R_A27_TheSameIDAgain(t *testing.T) {
 			r := srv.take(t)
 			for range 2 {
 				for _, p := range []*peer{p, second} {
-					p.write(stanza(`{"to":"` + token + `","message_id":"m-1","data":{"k":"w"}}`))
-					p.want(nacked("m-1", "INVALID_JSON", textReused))
-					p.wantQuiet()
+					for _, other := range []string{
+						`"data":{"k":"w"}`, `"data":{"k":"v"},"direct_boot_ok":true`,
+						`"data":{"k":"v"},"fcm_options":{"analytics_label":"spring"}`,
+					} {
+						p.write(stanza(`{"to":"` + token + `","message_id":"m-1",` + other + `}`))
+						p.want(nacked("m-1", "INVALID_JSON", textReused))
+						p.wantQuiet()
+					}
 				}
 				if r != nil {
 					r.Answer(nil, nil)
