@@ -30,8 +30,19 @@ type Options struct {
 	// Listeners take the place of Listen, for instance in memory. The
 	// simulator closes them.
 	Listeners []net.Listener
-	// ClearText serves without TLS, and makes no CA.
+	// ClearText serves CCS without TLS; without HTTP no CA is made then.
 	ClearText bool
+
+	// HTTPListen are addresses where FCM's HTTP faces are, over TLS: HTTP/2,
+	// and HTTP/1.1. PlainHTTPListen are those where the same is without TLS, in
+	// HTTP/1.1 only. Default: none of either.
+	HTTPListen      []string
+	PlainHTTPListen []string
+	// HTTPListeners and PlainHTTPListeners take their place, for instance in
+	// memory. The simulator closes them.
+	HTTPListeners      []net.Listener
+	PlainHTTPListeners []net.Listener
+
 	// Names are host names and IP addresses that the certificate covers
 	// beyond loopback, this machine's name, Google's names, and the addresses
 	// listened on.

@@ -20,8 +20,10 @@ import (
 type Sim struct {
 	opt    Options
 	state  *state
-	ca     *localca.CA // nil with clear text
+	ca     *localca.CA // nil with clear text and no HTTP
+	cert   tls.Certificate
 	srv    *ccsserver.Server
+	web    web
 	delays delays
 
 	life      sync.Mutex // guards what follows
@@ -99,8 +101,21 @@ func New(opt *Options) (*Sim, error) {
 			}
 		}
 	}
+	if !o.ClearText || o.wantsHTTP() {
+		if s.ca, err = localca.Open(o.Dir, nil); err != nil {
+			return nil, fmt.Errorf("fcmsim: %w", err)
+		}
+		if s.cert, err = s.ca.Server(s.certNames()); err != nil {
+			return nil, fmt.Errorf("fcmsim: %w", err)
+		}
+	}
 	if s.srv, err = s.newServer(); err != nil {
 		return nil, err
+	}
+	if o.wantsHTTP() {
+		if err := s.newWeb(); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -114,15 +129,7 @@ func (s *Sim) newServer() (*ccsserver.Server, error) {
 	}
 	opt.TLS, opt.ClearText = nil, s.opt.ClearText
 	if !opt.ClearText {
-		var err error
-		if s.ca, err = localca.Open(s.opt.Dir, nil); err != nil {
-			return nil, fmt.Errorf("fcmsim: %w", err)
-		}
-		cert, err := s.ca.Server(s.certNames())
-		if err != nil {
-			return nil, fmt.Errorf("fcmsim: %w", err)
-		}
-		opt.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+		opt.TLS = &tls.Config{Certificates: []tls.Certificate{s.cert}}
 	}
 	if opt.AnswerTimeout == 0 {
 		opt.AnswerTimeout = 365 * 24 * time.Hour
@@ -183,12 +190,12 @@ func (s *Sim) certNames() []string {
 	for _, name := range s.opt.Names {
 		add(name)
 	}
-	addrs := s.opt.Listen
-	if len(s.opt.Listeners) > 0 {
-		addrs = nil
-		for _, l := range s.opt.Listeners {
-			addrs = append(addrs, l.Addr().String())
-		}
+	addrs := slices.Concat(s.opt.HTTPListen, s.opt.PlainHTTPListen)
+	if len(s.opt.Listeners) == 0 {
+		addrs = append(addrs, s.opt.Listen...)
+	}
+	for _, l := range slices.Concat(s.opt.Listeners, s.opt.HTTPListeners, s.opt.PlainHTTPListeners) {
+		addrs = append(addrs, l.Addr().String())
 	}
 	for _, addr := range addrs {
 		if host, _, err := net.SplitHostPort(Dialable(addr)); err == nil {
@@ -221,20 +228,18 @@ func (s *Sim) Start() error {
 	case s.started:
 		return errors.New("fcmsim: start: the simulator has started already")
 	}
-	if len(s.opt.Listeners) == 0 {
-		for _, addr := range s.opt.Listen {
-			l, err := net.Listen("tcp", addr)
-			if err != nil {
-				for _, l := range s.listeners {
-					l.Close()
-				}
-				s.listeners = nil
-				return fmt.Errorf("fcmsim: %w", err)
-			}
-			s.listeners = append(s.listeners, l)
-		}
+	err := s.listen()
+	if err == nil {
+		err = s.listenHTTP()
+	}
+	if err != nil {
+		s.closeListeners()
+		return err
 	}
 	s.started = true
+	if s.web.tls != nil {
+		s.startHTTP()
+	}
 	for _, l := range s.listeners {
 		s.addrs = append(s.addrs, Dialable(l.Addr().String()))
 		s.serving.Go(func() {
@@ -246,6 +251,32 @@ func (s *Sim) Start() error {
 		})
 	}
 	return nil
+}
+
+// listen opens the CCS listeners that options name. Called with life held.
+func (s *Sim) listen() error {
+	if len(s.listeners) > 0 {
+		return nil
+	}
+	for _, addr := range s.opt.Listen {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("fcmsim: %w", err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	return nil
+}
+
+// closeListeners closes those that were never served; the others are closed
+// already. Called with life held.
+func (s *Sim) closeListeners() {
+	for _, list := range []*[]net.Listener{&s.listeners, &s.web.tlsListeners, &s.web.plainListeners} {
+		for _, l := range *list {
+			l.Close()
+		}
+		*list = nil
+	}
 }
 
 // Addr is where the first listener can be dialled; empty before Start.
@@ -332,7 +363,12 @@ func (s *Sim) Shutdown(ctx context.Context) error {
 	s.life.Lock()
 	s.over = true
 	s.life.Unlock()
+	web := make(chan error, 1)
+	go func() { web <- s.shutdownHTTP(ctx) }()
 	err := s.srv.Shutdown(ctx)
+	if webErr := <-web; err == nil {
+		err = webErr
+	}
 	return errors.Join(err, s.finish())
 }
 
@@ -348,12 +384,10 @@ func (s *Sim) Close() error {
 
 func (s *Sim) finish() error {
 	s.delays.stop()
+	s.closeHTTP()
 	s.life.Lock()
-	listeners := s.listeners
+	s.closeListeners()
 	s.life.Unlock()
-	for _, l := range listeners {
-		l.Close() // those that were never served; the others are closed already
-	}
 	s.serving.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()

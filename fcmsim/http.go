@@ -1,0 +1,231 @@
+package fcmsim
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"path"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// maxConcurrentStreams is how many streams FCM allows on one HTTP/2 connection
+// (docs/fcm-http.md, HTTP/2).
+const maxConcurrentStreams = 100
+
+// Timeouts of the HTTP faces. Google publishes none; idle connections are said
+// to be closed after minutes.
+const (
+	httpHeaderTimeout = 30 * time.Second
+	httpIdleTimeout   = 4 * time.Minute
+	maxHTTPHeader     = 64 << 10
+)
+
+// web is the HTTP half of a simulator.
+type web struct {
+	tls, plain *http.Server
+	handed     *handoff // connections that come to the TLS server by other ways
+
+	// Guarded by Sim.life.
+	tlsListeners, plainListeners []net.Listener
+	tlsURL, plainURL             string
+}
+
+// wantsHTTP reports whether the simulator has an HTTP face at all.
+func (o *Options) wantsHTTP() bool {
+	return len(o.HTTPListen)+len(o.HTTPListeners)+len(o.PlainHTTPListen)+len(o.PlainHTTPListeners) > 0
+}
+
+// routes is what the HTTP faces answer, whatever the host is called: programs
+// reach them by Google's names too.
+func (s *Sim) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1/projects/{project}/messages:send", s.serveSend)
+	mux.HandleFunc("/", servePathless)
+	return mux
+}
+
+// servePathless answers as Google does where no API is.
+func servePathless(w http.ResponseWriter, r *http.Request) { errNoPath(r.URL.Path).write(w, false) }
+
+// front is the handler of both servers. Google knows no redirects to cleaner
+// paths, which http.ServeMux would answer with.
+func (s *Sim) front() http.Handler {
+	mux := s.routes()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		clean := path.Clean(r.URL.Path)
+		switch {
+		case r.Method == http.MethodConnect:
+			s.serveConnect(w, r)
+		case clean != r.URL.Path && clean+"/" != r.URL.Path:
+			servePathless(w, r)
+		default:
+			mux.ServeHTTP(w, r)
+		}
+	})
+}
+
+// newWeb makes the HTTP servers; it starts nothing.
+func (s *Sim) newWeb() error {
+	s.web.tlsListeners, s.web.plainListeners = s.opt.HTTPListeners, s.opt.PlainHTTPListeners
+	s.web.handed = newHandoff()
+	server := func() *http.Server {
+		return &http.Server{
+			Handler:           s.front(),
+			ReadHeaderTimeout: httpHeaderTimeout,
+			IdleTimeout:       httpIdleTimeout,
+			MaxHeaderBytes:    maxHTTPHeader,
+			ErrorLog:          log.New(io.Discard, "", 0), // what peers do wrong is their affair
+		}
+	}
+	s.web.plain, s.web.tls = server(), server()
+	s.web.tls.TLSConfig = &tls.Config{Certificates: []tls.Certificate{s.cert}}
+	if err := http2.ConfigureServer(s.web.tls, &http2.Server{
+		MaxConcurrentStreams: maxConcurrentStreams, IdleTimeout: httpIdleTimeout,
+	}); err != nil {
+		return fmt.Errorf("fcmsim: %w", err)
+	}
+	return nil
+}
+
+// listenHTTP opens the listeners that options name. Called with life held.
+func (s *Sim) listenHTTP() error {
+	for _, group := range []struct {
+		addrs []string
+		into  *[]net.Listener
+	}{
+		{s.opt.HTTPListen, &s.web.tlsListeners},
+		{s.opt.PlainHTTPListen, &s.web.plainListeners},
+	} {
+		if len(*group.into) > 0 {
+			continue
+		}
+		for _, addr := range group.addrs {
+			l, err := net.Listen("tcp", addr)
+			if err != nil {
+				return fmt.Errorf("fcmsim: %w", err)
+			}
+			*group.into = append(*group.into, l)
+		}
+	}
+	return nil
+}
+
+// startHTTP serves the listeners. Called with life held.
+func (s *Sim) startHTTP() {
+	serve := func(f func() error) {
+		s.serving.Go(func() {
+			if err := f(); !errors.Is(err, http.ErrServerClosed) {
+				s.mu.Lock()
+				s.serveErr = errors.Join(s.serveErr, err)
+				s.mu.Unlock()
+			}
+		})
+	}
+	for _, l := range s.web.tlsListeners {
+		if s.web.tlsURL == "" {
+			s.web.tlsURL = "https://" + Dialable(l.Addr().String())
+		}
+		serve(func() error { return s.web.tls.ServeTLS(l, "", "") })
+	}
+	for _, l := range s.web.plainListeners {
+		if s.web.plainURL == "" {
+			s.web.plainURL = "http://" + Dialable(l.Addr().String())
+		}
+		serve(func() error { return s.web.plain.Serve(l) })
+	}
+	serve(func() error { return s.web.tls.ServeTLS(s.web.handed, "", "") })
+}
+
+// FCMURL is where HTTP v1 is, over TLS: a scheme, a host, and a port. It is
+// empty before Start, and without [Options.HTTPListen].
+func (s *Sim) FCMURL() string {
+	s.life.Lock()
+	defer s.life.Unlock()
+	return s.web.tlsURL
+}
+
+// PlainURL is where the same is without TLS. It is empty before Start, and
+// without [Options.PlainHTTPListen].
+func (s *Sim) PlainURL() string {
+	s.life.Lock()
+	defer s.life.Unlock()
+	return s.web.plainURL
+}
+
+// HTTPHandler is what both HTTP faces serve, for tests that want it behind a
+// server of their own.
+func (s *Sim) HTTPHandler() http.Handler { return s.front() }
+
+// serveTLSConn hands a connection on which TLS is still to begin to the server
+// behind [Sim.FCMURL], which closes it.
+func (s *Sim) serveTLSConn(c net.Conn) { s.web.handed.give(c) }
+
+// shutdownHTTP lets requests end, until ctx does.
+func (s *Sim) shutdownHTTP(ctx context.Context) error {
+	if s.web.tls == nil {
+		return nil
+	}
+	return errors.Join(s.web.tls.Shutdown(ctx), s.web.plain.Shutdown(ctx))
+}
+
+// closeHTTP ends everything at once.
+func (s *Sim) closeHTTP() {
+	if s.web.tls == nil {
+		return
+	}
+	_ = s.web.tls.Close() // what fails to close is gone
+	_ = s.web.plain.Close()
+	s.web.handed.Close()
+}
+
+// A handoff is a listener whose connections were accepted elsewhere.
+type handoff struct {
+	conns chan net.Conn // not buffered: what is given is accepted
+	once  sync.Once
+	done  chan struct{} // closed by Close
+}
+
+func newHandoff() *handoff {
+	return &handoff{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// give waits until c is accepted; it closes c if that never happens.
+func (h *handoff) give(c net.Conn) {
+	select {
+	case h.conns <- c:
+	case <-h.done:
+		c.Close()
+	}
+}
+
+// Accept waits for a connection.
+func (h *handoff) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept and give.
+func (h *handoff) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+// Addr is of no network.
+func (h *handoff) Addr() net.Addr { return handoffAddr{} }
+
+type handoffAddr struct{}
+
+func (handoffAddr) Network() string { return "handoff" }
+func (handoffAddr) String() string  { return "handoff" }
