@@ -139,6 +139,10 @@ type FieldError struct {
 	label string // the word for it in CCS's own texts, such as INVALID_TTL
 }
 
+// Label is CCS's own word for the fault, such as MESSAGE_TOO_BIG; empty: it has
+// none.
+func (e *FieldError) Label() string { return e.label }
+
 func (e *FieldError) Error() string { return fmt.Sprintf("field %q: %s", e.Field, e.Reason) }
 
 // A PayloadError says why what an app server wrote is no message, or a wrong

@@ -14,9 +14,13 @@ const (
 	labelTarget   = "INVALID_TARGET"
 	labelTTL      = "INVALID_TTL"
 	labelPriority = "INVALID_PRIORITY"
-	labelDataKey  = "INVALID_DATA_KEY"
-	labelTooBig   = "MESSAGE_TOO_BIG"
 	labelField    = "INVALID_FIELD"
+)
+
+// The labels by which others tell faults apart (see [FieldError.Label]).
+const (
+	LabelDataKey = "INVALID_DATA_KEY"
+	LabelTooBig  = "MESSAGE_TOO_BIG"
 )
 
 // Validate reports the first rule that m breaks, as a *[FieldError] that names
@@ -53,7 +57,7 @@ func (m *Downstream) checkWith(data, notification survey) *FieldError {
 		return &FieldError{
 			Field:  keyData,
 			Reason: fmt.Sprintf(`holds the reserved key "%s"`, echo(firstReserved(m.Data))),
-			label:  labelDataKey,
+			label:  LabelDataKey,
 		}
 	}
 	if e := checkSize(data.size, notification.size); e != nil {
@@ -151,7 +155,7 @@ func (m *Downstream) checkWhole() *FieldError {
 	return &FieldError{
 		Field:  field,
 		Reason: fmt.Sprintf("is so long that the message has %d bytes as JSON: at most %d are allowed", n, MaxEncoded),
-		label:  labelTooBig,
+		label:  LabelTooBig,
 	}
 }
 
@@ -220,7 +224,7 @@ func checkSize(inData, inNotification int) *FieldError {
 	if total <= MaxPayload {
 		return nil
 	}
-	e := &FieldError{Field: keyData, label: labelTooBig}
+	e := &FieldError{Field: keyData, label: LabelTooBig}
 	switch {
 	case inData == 0:
 		e.Field = keyNotification
