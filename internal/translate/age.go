@@ -1,0 +1,63 @@
+package translate
+
+import (
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"penstock/fcm"
+)
+
+// Age is r after it has waited with us: its times to live are shorter by as much,
+// in whole seconds, and apns-expiration stays, since it is a date. r itself is
+// not changed; if nothing changes, it is what Age returns.
+//
+// The error is a *[fcm.SendError] of class Expired if every time to live that
+// stands in r is over. One that is over beside another that is not becomes 0,
+// now or never. What is no time to live at all is left for FCM to judge.
+func Age(r *fcm.SendRequest, waited time.Duration) (*fcm.SendRequest, error) {
+	if waited < time.Second || r.Message == nil {
+		return r, nil
+	}
+	m := *r.Message
+	seen, alive := false, false
+	shrink := func(ttl time.Duration) time.Duration {
+		rest, ok := left(ttl, waited)
+		seen, alive = true, alive || ok
+		return rest
+	}
+	if a := m.Android; a != nil && a.TTL != nil {
+		aged := *a
+		rest := fcm.Duration(shrink(time.Duration(*a.TTL)))
+		aged.TTL = &rest
+		m.Android = &aged
+	}
+	if a := m.AndroidV2; a != nil && a.TTL != nil {
+		aged := *a
+		rest := fcm.Duration(shrink(time.Duration(*a.TTL)))
+		aged.TTL = &rest
+		m.AndroidV2 = &aged
+	}
+	if w := m.Webpush; w != nil {
+		aged := *w
+		for name, val := range w.Headers {
+			seconds, err := strconv.ParseUint(val, 10, 32)
+			if !strings.EqualFold(name, webTTL) || err != nil {
+				continue
+			}
+			aged.Headers = maps.Clone(aged.Headers)
+			aged.Headers[name] = strconv.FormatInt(int64(shrink(time.Duration(seconds)*time.Second)/time.Second), 10)
+			m.Webpush = &aged
+		}
+	}
+	switch {
+	case !seen:
+		return r, nil
+	case !alive:
+		return nil, expired()
+	}
+	out := *r
+	out.Message = &m
+	return &out, nil
+}

@@ -1,0 +1,324 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"penstock/ccs"
+	"penstock/fcm"
+)
+
+// Times are the clock of one translation.
+type Times struct {
+	// Accepted is when the message was taken from its sender: its time to live
+	// counts from then. Zero: from Now.
+	Accepted time.Time
+	// Now is when it is to be sent.
+	Now time.Time
+}
+
+// waited is never negative: a clock that was put back takes no time away.
+func (at Times) waited() time.Duration {
+	if at.Accepted.IsZero() {
+		return 0
+	}
+	return max(0, at.Now.Sub(at.Accepted))
+}
+
+// expires is when a message that has ttl to live is dead. Waiting does not move it.
+func (at Times) expires(ttl time.Duration) time.Time {
+	if at.Accepted.IsZero() {
+		return at.Now.Add(ttl)
+	}
+	return at.Accepted.Add(ttl)
+}
+
+// left is what remains of ttl in whole seconds waited, and whether there is
+// anything left. A ttl of zero, now or never, is over after one second.
+func left(ttl, waited time.Duration) (time.Duration, bool) {
+	if waited > ttl && waited >= time.Second {
+		return 0, false
+	}
+	return max(0, ttl-waited.Truncate(time.Second)), true
+}
+
+// ToV1 is m in the words of HTTP v1. What has no words there is left out; the
+// message's id stays with us. An error is a *[fcm.SendError]: the message
+// breaks a rule, or its time to live is over. The strings of m are UTF-8
+// (docs/fcm-http.md, Translation).
+func ToV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, error) {
+	out, _, err := toV1(m, at, opt)
+	return out, err
+}
+
+// Ignored is how many things ToV1 leaves out of m because they mean nothing any
+// more, or because FCM would refuse the whole message for their sake.
+func Ignored(m *ccs.Downstream, opt *Options) int {
+	_, n, _ := toV1(m, Times{}, opt)
+	return n
+}
+
+func toV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, int, error) {
+	if opt == nil {
+		opt = &Options{}
+	}
+	out := &fcm.Message{}
+	if err := setTarget(out, m); err != nil {
+		return nil, 0, err
+	}
+	if err := checkSize(m, opt.SizeLimit); err != nil {
+		return nil, 0, err
+	}
+	var err error
+	if out.Data, err = dataOf(m, opt); err != nil {
+		return nil, 0, err
+	}
+	if m.AnalyticsLabel != "" {
+		if !isName(m.AnalyticsLabel, 50) {
+			return nil, 0, invalid(fcm.InvalidMessage, "message.fcm_options.analytics_label", "must be 1 to 50 of the characters a-z, A-Z, 0-9, -, _, ., ~, %")
+		}
+		out.Options = &fcm.Options{AnalyticsLabel: m.AnalyticsLabel}
+	}
+	n := notice{in: m.Notification, opt: opt, contentAvailable: m.ContentAvailable, mutableContent: m.MutableContent}
+	if err := n.read(); err != nil {
+		return nil, 0, err
+	}
+	out.Notification = n.common
+	p := platforms{m: m, n: &n}
+	if p.priority, err = priorityOf(m.Priority, opt.OddPriority); err != nil {
+		return nil, 0, err
+	}
+	if err := p.time(at); err != nil {
+		return nil, 0, err
+	}
+	out.Android, out.APNS, out.Webpush = p.android(), p.apple(), p.web()
+	if m.DelayWhileIdle {
+		n.ignored++
+	}
+	return &fcm.SendRequest{Message: out, ValidateOnly: m.DryRun}, n.ignored, nil
+}
+
+// topicPrefix is how a legacy target says that it is a topic.
+const topicPrefix = "/topics/"
+
+// maxTopic is how long a topic's name may be, in bytes.
+const maxTopic = 900
+
+func setTarget(out *fcm.Message, m *ccs.Downstream) error {
+	topic, isTopic := strings.CutPrefix(string(m.To), topicPrefix)
+	switch {
+	case m.To == "" && m.Condition == "":
+		return invalid(fcm.InvalidMessage, "message", textNoRecipient)
+	case m.To != "" && m.Condition != "":
+		return invalid(fcm.InvalidMessage, "message", "has two targets, and may have one")
+	case m.Condition != "":
+		out.Condition = m.Condition
+	case !isTopic:
+		out.Token = string(m.To)
+	case isName(topic, maxTopic):
+		out.Topic = topic
+	default:
+		return invalid(fcm.InvalidMessage, "message.topic", textBadTopic)
+	}
+	return nil
+}
+
+// isName reports whether name consists of 1 to limit of the characters that
+// topics and analytics labels may have.
+func isName(name string, limit int) bool {
+	for i := range len(name) {
+		if !isBase64URL(name[i]) && strings.IndexByte(".~%", name[i]) < 0 {
+			return false
+		}
+	}
+	return name != "" && len(name) <= limit
+}
+
+func isBase64URL(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+func checkSize(m *ccs.Downstream, limit int) error {
+	if limit == 0 {
+		return nil
+	}
+	size := 0
+	for _, members := range [...]map[string]string{m.Data, m.Notification} {
+		for key, val := range members {
+			size += len(key) + len(val)
+		}
+	}
+	if size > limit {
+		return invalid(fcm.InvalidMessage, "message", textTooBig(limit))
+	}
+	return nil
+}
+
+// dataOf is what the app gets: its own data, and the message's id if it is to be
+// named in a receipt.
+func dataOf(m *ccs.Downstream, opt *Options) (map[string]string, error) {
+	wrong, found := "", false
+	for key := range m.Data {
+		// The least of several, so that equal messages get equal errors.
+		if reserved(key) && (!found || key < wrong) {
+			wrong, found = key, true
+		}
+	}
+	if found {
+		return nil, invalid(fcm.InvalidMessage, "message.data", textBadDataKey+printable(wrong, maxEcho))
+	}
+	key := opt.MessageIDKey
+	if key == "" || !m.DeliveryReceiptRequested || m.MessageID == "" {
+		if len(m.Data) == 0 {
+			return nil, nil
+		}
+		return m.Data, nil
+	}
+	if _, taken := m.Data[key]; taken {
+		// Neither may stand for the other: the app would get a value that its
+		// server did not write, or we a receipt for a message that is none.
+		return nil, invalid(fcm.InvalidMessage, "message.data", fmt.Sprintf("the key %q is kept for the message's id when a receipt is requested", key))
+	}
+	data := make(map[string]string, len(m.Data)+1)
+	maps.Copy(data, m.Data)
+	data[key] = string(m.MessageID)
+	return data, nil
+}
+
+func priorityOf(p ccs.Priority, odd OddPriority) (ccs.Priority, error) {
+	switch {
+	case p == "" || p == ccs.PriorityNormal || p == ccs.PriorityHigh:
+		return p, nil
+	case odd == OddPriorityIsNormal:
+		return ccs.PriorityNormal, nil
+	}
+	return "", invalid(fcm.InvalidMessage, "message.android.priority", "must be normal or high")
+}
+
+// platforms makes the parts of one message that hold for one platform each.
+type platforms struct {
+	m        *ccs.Downstream
+	n        *notice
+	priority ccs.Priority
+	ttl      *fcm.Duration // what is left
+	expires  string        // apns-expiration
+}
+
+func (p *platforms) time(at Times) error {
+	if p.m.TTL == nil {
+		return nil
+	}
+	ttl := *p.m.TTL
+	if ttl < 0 || ttl > fcm.MaxTTL || ttl%time.Second != 0 {
+		return invalid(fcm.InvalidMessage, "message.android.ttl", fmt.Sprintf("must be whole seconds between 0 and %d", fcm.MaxTTL/time.Second))
+	}
+	rest, ok := left(ttl, at.waited())
+	if !ok {
+		return expired()
+	}
+	p.ttl = (*fcm.Duration)(&rest)
+	p.expires = "0"
+	if ttl > 0 {
+		p.expires = strconv.FormatInt(at.expires(ttl).Unix(), 10)
+	}
+	return nil
+}
+
+func (p *platforms) android() *fcm.AndroidConfig {
+	if p.m.CollapseKey == "" && p.priority == "" && p.ttl == nil && p.m.RestrictedPackageName == "" &&
+		!p.m.DirectBootOK && p.n.android == nil {
+		return nil
+	}
+	return &fcm.AndroidConfig{
+		CollapseKey:           string(p.m.CollapseKey),
+		Priority:              fcm.AndroidPriority(p.priority),
+		TTL:                   p.ttl,
+		RestrictedPackageName: p.m.RestrictedPackageName,
+		Notification:          p.n.android,
+		DirectBootOK:          p.m.DirectBootOK,
+	}
+}
+
+// The headers of APNs that we write.
+const (
+	apnsCollapseID = "apns-collapse-id"
+	apnsExpiration = "apns-expiration"
+	apnsPriority   = "apns-priority"
+	apnsPushType   = "apns-push-type"
+)
+
+func (p *platforms) apple() *fcm.APNSConfig {
+	headers := make(map[string]string, 4)
+	if key := string(p.m.CollapseKey); key != "" && len(key) <= 64 && isHeaderText(key) {
+		headers[apnsCollapseID] = key
+	}
+	if p.expires != "" {
+		headers[apnsExpiration] = p.expires
+	}
+	// APNs refuses urgent messages that show nothing.
+	switch silent := !p.n.onApple(); {
+	case silent:
+		headers[apnsPriority] = "5"
+		if p.m.ContentAvailable {
+			headers[apnsPushType] = "background"
+		}
+	case p.m.ContentAvailable:
+		headers[apnsPushType] = "alert"
+		fallthrough
+	default:
+		switch p.priority {
+		case ccs.PriorityHigh:
+			headers[apnsPriority] = "10"
+		case ccs.PriorityNormal:
+			headers[apnsPriority] = "5"
+		}
+	}
+	payload := p.n.payload()
+	if len(headers) == 0 && payload == nil {
+		return nil
+	}
+	if len(headers) == 0 {
+		headers = nil
+	}
+	return &fcm.APNSConfig{Headers: headers, Payload: payload}
+}
+
+// isHeaderText reports whether text can be the value of a header.
+func isHeaderText(text string) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
+}
+
+// The headers of RFC 8030 that we write.
+const (
+	webTTL     = "TTL"
+	webUrgency = "Urgency"
+	webTopic   = "Topic"
+)
+
+func (p *platforms) web() *fcm.WebpushConfig {
+	headers := make(map[string]string, 3)
+	if key := string(p.m.CollapseKey); key != "" && len(key) <= 32 &&
+		strings.IndexFunc(key, func(r rune) bool { return r > 0x7f || !isBase64URL(byte(r)) }) < 0 {
+		headers[webTopic] = key
+	}
+	if p.ttl != nil {
+		headers[webTTL] = strconv.FormatInt(int64(time.Duration(*p.ttl)/time.Second), 10)
+	}
+	if p.priority != "" {
+		headers[webUrgency] = string(p.priority)
+	}
+	if len(headers) == 0 {
+		if p.n.web == nil && p.n.link == "" {
+			return nil
+		}
+		headers = nil
+	}
+	out := &fcm.WebpushConfig{Headers: headers, Notification: p.n.web}
+	if p.n.link != "" {
+		out.Options = &fcm.WebpushOptions{Link: p.n.link}
+	}
+	return out
+}
