@@ -1,0 +1,260 @@
+package v1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"penstock/fcm"
+	"penstock/internal/downstream"
+	"penstock/internal/keys"
+)
+
+// MaxBody bounds a request's body, as it was sent and inflated: 1 MiB.
+const MaxBody = 1 << 20
+
+// A Lane is the way of one project's messages; see [downstream.Lane].
+type Lane interface {
+	// Submit takes charge of m and calls answer once, on any goroutine, maybe
+	// before it returns. It does not block. The error is a *fcm.SendError or a
+	// *ccs.NackError.
+	Submit(m *downstream.Message, answer func(downstream.Answer, error))
+}
+
+// Options are what may be left out. A nil pointer is the zero value.
+type Options struct {
+	// Strict refuses fields and names of enumerations that the schema does not
+	// know, as FCM does. Otherwise they are passed on, so that a program may use
+	// tomorrow's fields today.
+	Strict bool
+	// RetryAfter is what a 503 of our own asks its caller to wait; 0: 10 seconds,
+	// the shortest wait that Google advises.
+	RetryAfter time.Duration
+	Events     Events
+}
+
+// Events tell what happens. They are called on the goroutines of the front and
+// of the lane, so they must be quick. A nil one is left out.
+type Events struct {
+	// Answered tells what became of one message: "ok", or a word out of the
+	// closed set of [fcm.Class] or of the codes of nacks. It is told also where
+	// the caller has gone. took counts from when the request was read.
+	Answered func(project, outcome string, took time.Duration)
+	// Refused tells of a request that was refused at the door; project is empty
+	// where no key told which.
+	Refused func(project string, status int)
+	// Gone tells of a caller that left before its answer was there.
+	Gone func(project string)
+	// Failed tells of a fault of our own.
+	Failed func(project string, err error)
+}
+
+// A Handler serves POST /v1/projects/{project}/messages:send, where {project}
+// is the name, the id or the number of the project that the caller's key speaks
+// for. Any other path is not there; whoever shows no key of the ring that
+// counts here learns nothing but that. Several goroutines may call.
+type Handler struct {
+	ring  *keys.Ring
+	lanes func(project string) Lane
+	opt   Options
+}
+
+// New makes a handler that asks ring whose key a request shows. lanes returns
+// the lane of a project by its name, or nil if it has none now.
+func New(ring *keys.Ring, lanes func(project string) Lane, opt *Options) *Handler {
+	h := &Handler{ring: ring, lanes: lanes}
+	if opt != nil {
+		h.opt = *opt
+	}
+	if h.opt.RetryAfter <= 0 {
+		h.opt.RetryAfter = 10 * time.Second
+	}
+	return h
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	project := ""
+	a := answerer{w: w}
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(v)
+		}
+		if f := h.opt.Events.Failed; f != nil {
+			f(project, fmt.Errorf("v1: panic: %v\n%s", v, debug.Stack()))
+		}
+		h.refuse(a, project, replyOf(http.StatusInternalServerError, "INTERNAL", "Internal error encountered."))
+	}()
+
+	// Before anything else: who has no key shall not learn what is here.
+	p, refused := h.authenticate(r)
+	if refused != nil {
+		challenge := `Bearer realm="penstock"`
+		if len(r.Header.Values("Authorization")) > 0 {
+			challenge += `, error="invalid_token"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
+		h.refuse(a, project, refused)
+		return
+	}
+	project = p.Name
+	segment, ok := projectOf(r.URL)
+	switch {
+	case !ok:
+		h.page(w, project, http.StatusNotFound, "There is nothing at this path")
+		return
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		h.page(w, project, http.StatusMethodNotAllowed, "This path takes POST only")
+		return
+	case !p.Answers(segment):
+		h.refuse(a, project, foreign(segment))
+		return
+	}
+	query, refused := readQuery(r.URL.RawQuery)
+	a.compact = query.compact
+	var body []byte
+	if refused == nil {
+		body, refused = readBody(w, r)
+	}
+	if refused != nil {
+		h.refuse(a, project, refused)
+		return
+	}
+	accepted := time.Now()
+	req, refused := h.parse(body)
+	if refused != nil {
+		h.refuse(a, project, refused)
+		return
+	}
+	lane := h.lanes(project)
+	if lane == nil {
+		w.Header().Set("Retry-After", seconds(h.opt.RetryAfter))
+		h.refuse(a, project, replyOf(http.StatusServiceUnavailable, "UNAVAILABLE", "The service is currently unavailable."))
+		return
+	}
+	answer, err, ok := h.send(r.Context(), project, lane, &downstream.Message{V1: req, Accepted: accepted})
+	switch {
+	case !ok:
+		if f := h.opt.Events.Gone; f != nil {
+			f(project)
+		}
+	case err != nil:
+		reply, wait := h.judge(err)
+		if wait > 0 {
+			w.Header().Set("Retry-After", seconds(wait))
+		}
+		a.err(reply)
+	default:
+		a.name(segment, answer.Name)
+	}
+}
+
+// authenticate finds the project that the request's key speaks for.
+func (h *Handler) authenticate(r *http.Request) (*keys.Project, *fcm.Error) {
+	if name, found := secretInURL(r.URL.RawQuery); found {
+		return nil, replyOf(http.StatusUnauthorized, "UNAUTHENTICATED",
+			"The query parameter "+name+" is not read, since URLs end up in logs: send the key in the header Authorization: Bearer KEY, and give this one up if it was right.")
+	}
+	key, shown := keys.FromHeader(r.Header)
+	p, known := h.ring.Lookup(key, keys.V1)
+	switch {
+	case known:
+		return p, nil
+	case shown:
+		return nil, replyOf(http.StatusUnauthorized, "UNAUTHENTICATED",
+			"Request had invalid authentication credentials. Expected a server key of this service in the header Authorization: Bearer KEY.")
+	}
+	missing := replyOf(http.StatusUnauthorized, "UNAUTHENTICATED",
+		"Request is missing required authentication credential. Expected a server key of this service in the header Authorization: Bearer KEY.")
+	missing.Info = &fcm.ErrorInfo{Reason: "CREDENTIALS_MISSING", Domain: "googleapis.com", Metadata: map[string]string{
+		"method": "google.firebase.fcm.v1.FcmService.SendMessage", "service": "fcm.googleapis.com",
+	}}
+	return nil, missing
+}
+
+// foreign is the answer about a project that the key does not speak for, or
+// that is none: which of the two does not show. The segment was looked at
+// before and holds nothing strange.
+func foreign(segment string) *fcm.Error {
+	const permission = "cloudmessaging.messages.create"
+	e := replyOf(http.StatusForbidden, "PERMISSION_DENIED",
+		"Permission '"+permission+"' denied on resource '//cloudresourcemanager.googleapis.com/projects/"+segment+"' (or it may not exist).")
+	e.Info = &fcm.ErrorInfo{Reason: "IAM_PERMISSION_DENIED", Domain: "cloudresourcemanager.googleapis.com", Metadata: map[string]string{
+		"resource": "projects/" + segment, "permission": permission,
+	}}
+	return e
+}
+
+// parse reads and checks a message, so that what is sure to be refused is not
+// sent.
+func (h *Handler) parse(body []byte) (*fcm.SendRequest, *fcm.Error) {
+	read := fcm.ParseSendRequest
+	if h.opt.Strict {
+		read = fcm.ParseStrict
+	}
+	req, err := read(body)
+	if err != nil {
+		return nil, replyTo(err)
+	}
+	if err := req.Validate(); err != nil {
+		return nil, replyTo(err)
+	}
+	return req, nil
+}
+
+// replyTo is what FCM would answer to a request with such a fault.
+func replyTo(err error) *fcm.Error {
+	if e, ok := errors.AsType[interface {
+		error
+		Reply() *fcm.Error
+	}](err); ok {
+		return e.Reply()
+	}
+	return replyOf(http.StatusBadRequest, "INVALID_ARGUMENT", "Request contains an invalid argument.")
+}
+
+// send hands m to the lane and waits for its answer. It is not ok if the caller
+// leaves first; what was begun goes on.
+func (h *Handler) send(ctx context.Context, project string, lane Lane, m *downstream.Message) (a downstream.Answer, err error, ok bool) {
+	done := make(chan struct{})
+	lane.Submit(m, func(answer downstream.Answer, failure error) {
+		a, err = answer, failure
+		if f := h.opt.Events.Answered; f != nil {
+			f(project, outcome(failure), time.Since(m.Accepted))
+		}
+		close(done)
+	})
+	select {
+	case <-done:
+		return a, err, true
+	case <-ctx.Done():
+		return downstream.Answer{}, nil, false
+	}
+}
+
+func (h *Handler) refuse(a answerer, project string, e *fcm.Error) {
+	if f := h.opt.Events.Refused; f != nil {
+		f(project, e.HTTPStatus)
+	}
+	a.err(e)
+}
+
+// page answers what has no form in FCM's envelope that could not be mistaken: an
+// SDK takes the status NOT_FOUND for a dead token. So it is HTML, as Google's.
+func (h *Handler) page(w http.ResponseWriter, project string, status int, text string) {
+	if f := h.opt.Events.Refused; f != nil {
+		f(project, status)
+	}
+	title := http.StatusText(status)
+	write(w, status, "text/html; charset=UTF-8", fmt.Appendf(nil,
+		"<!DOCTYPE html>\n<html>\n<head><title>%s</title></head>\n<body>\n<h1>%s</h1>\n<p>Error %d: %s</p>\n</body>\n</html>\n",
+		title, title, status, text))
+}
