@@ -324,7 +324,7 @@ func (e *apiError) text(compact bool) []byte {
 	return b.Bytes()
 }
 
-var pageTitles = map[int]string{404: "Not Found", 405: "Method Not Allowed", 500: "Server Error", 502: "Server Error", 503: "Service Unavailable"}
+var pageTitles = map[int]string{401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 500: "Server Error", 502: "Server Error", 503: "Service Unavailable"}
 
 // write answers a request with the error.
 func (e *apiError) write(w http.ResponseWriter, compact bool) {

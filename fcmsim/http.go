@@ -48,6 +48,7 @@ func (o *Options) wantsHTTP() bool {
 func (s *Sim) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/projects/{project}/messages:send", s.serveSend)
+	mux.HandleFunc(tokenPath, s.serveToken)
 	mux.HandleFunc("/", servePathless)
 	return mux
 }

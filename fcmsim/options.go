@@ -22,6 +22,16 @@ const (
 	QuotasGoogle
 )
 
+// Legacy is how the simulator answers at /fcm/send.
+type Legacy uint8
+
+const (
+	// LegacyGone answers 404, as Google does today.
+	LegacyGone Legacy = iota
+	// Legacy2019 answers as Google did while the protocol lived.
+	Legacy2019
+)
+
 // Options are what is optional about a [Sim]. The zero value of a field is its
 // documented default.
 type Options struct {
@@ -55,6 +65,12 @@ type Options struct {
 	// those in Dir, or random ones. What is given here is kept in Dir.
 	SenderID  ccs.SenderID
 	ServerKey string
+	// ProjectID is the project whose number the sender id is: both name it in
+	// URLs. Default: that in Dir, or penstock-sim. What is given here is kept
+	// in Dir.
+	ProjectID string
+	// Legacy is what became of the legacy HTTP protocol.
+	Legacy Legacy
 
 	// LiveDevices is how many devices are made: online, of the simulator's
 	// sender. DeadDevices have lost their token; ForeignDevices belong to
@@ -127,6 +143,10 @@ func (o *Options) withDefaults() (Options, error) {
 		return c, errors.New("fcmsim: Options.Quotas is neither QuotasOff nor QuotasGoogle")
 	case c.SenderID != "" && !isDigits(string(c.SenderID)):
 		return c, errors.New("fcmsim: Options.SenderID is not a project number: up to 20 digits")
+	case c.ProjectID != "" && !isProjectID(c.ProjectID):
+		return c, errors.New("fcmsim: Options.ProjectID is not a project's id: 6 to 30 small letters, digits and hyphens, a letter first")
+	case c.Legacy > Legacy2019:
+		return c, errors.New("fcmsim: Options.Legacy is neither LegacyGone nor Legacy2019")
 	case strings.ContainsRune(c.ServerKey, 0):
 		return c, errors.New("fcmsim: Options.ServerKey holds a NUL, which no password may")
 	}

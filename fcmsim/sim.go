@@ -18,13 +18,14 @@ import (
 
 // A Sim is a pretend FCM. Its methods may be called by any goroutine.
 type Sim struct {
-	opt    Options
-	state  *state
-	ca     *localca.CA // nil with clear text and no HTTP
-	cert   tls.Certificate
-	srv    *ccsserver.Server
-	web    web
-	delays delays
+	opt     Options
+	state   *state
+	account *account
+	ca      *localca.CA // nil with clear text and no HTTP
+	cert    tls.Certificate
+	srv     *ccsserver.Server
+	web     web
+	delays  delays
 
 	life      sync.Mutex // guards what follows
 	listeners []net.Listener
@@ -46,6 +47,7 @@ type Sim struct {
 	latest        map[ccs.MessageID]*upstreamState
 	upstreamOrder ring[*upstreamState]
 	serveErr      error
+	credentials   credentialState
 }
 
 // Start makes a simulator and starts it, as httptest.NewServer does.
@@ -71,8 +73,12 @@ func New(opt *Options) (*Sim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fcmsim: %w", err)
 	}
+	acc, err := openAccount(o.Dir, st.ProjectID)
+	if err != nil {
+		return nil, fmt.Errorf("fcmsim: %w", err)
+	}
 	s := &Sim{
-		opt: o, state: st, listeners: o.Listeners,
+		opt: o, state: st, account: acc, listeners: o.Listeners,
 		devices:       make(map[ccs.RegistrationToken]*device),
 		streams:       make(map[string]*stream),
 		conns:         make(map[string]*faultConn),
@@ -80,6 +86,10 @@ func New(opt *Options) (*Sim, error) {
 		latest:        make(map[ccs.MessageID]*upstreamState),
 		upstreamOrder: ring[*upstreamState]{max: maxUpstreamStates},
 		book:          recordBook{entries: ring[*entry]{max: o.RecordMax}},
+		credentials: credentialState{
+			tokens: make(map[string]*accessToken),
+			order:  ring[*accessToken]{max: maxAccessTokens},
+		},
 	}
 	s.book.reset()
 	for _, group := range []struct {
@@ -232,6 +242,9 @@ func (s *Sim) Start() error {
 	if err == nil {
 		err = s.listenHTTP()
 	}
+	if err == nil {
+		err = s.keepServiceAccount()
+	}
 	if err != nil {
 		s.closeListeners()
 		return err
@@ -316,6 +329,10 @@ func (s *Sim) SenderID() ccs.SenderID { return s.state.SenderID }
 
 // ServerKey is the app server's password.
 func (s *Sim) ServerKey() string { return s.state.ServerKey }
+
+// ProjectID is the project that HTTP v1's URLs name; its number is the sender
+// id.
+func (s *Sim) ProjectID() string { return s.state.ProjectID }
 
 // Tokens are those of the live devices that were made with the simulator,
 // whatever became of them since. See [Sim.Devices] for added ones.

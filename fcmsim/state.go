@@ -23,6 +23,7 @@ const stateFile = "sim.json"
 type state struct {
 	SenderID      ccs.SenderID            `json:"sender_id"`
 	ServerKey     string                  `json:"server_key"`
+	ProjectID     string                  `json:"project_id"`
 	ForeignSender ccs.SenderID            `json:"foreign_sender_id"`
 	Tokens        []ccs.RegistrationToken `json:"tokens"`
 	Dead          []ccs.RegistrationToken `json:"dead_tokens"`
@@ -85,6 +86,12 @@ func (st *state) fill(opt *Options) {
 	}
 	if st.ServerKey == "" {
 		st.ServerKey = "AAAA" + randomText(7) + ":APA91b" + randomText(134)
+	}
+	if opt.ProjectID != "" {
+		st.ProjectID = opt.ProjectID
+	}
+	if !isProjectID(st.ProjectID) {
+		st.ProjectID = defaultProjectID
 	}
 	for _, group := range []struct {
 		list *[]ccs.RegistrationToken
