@@ -1,0 +1,122 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// A Book is projects.json: the projects that commands have made. Its form is
+// that of the configuration file.
+type Book struct {
+	Projects []*Project
+
+	places map[string]string
+}
+
+func (b *Book) settings() []setting {
+	return []setting{{key: "projects", to: list[Project, *Project]{"project", &b.Projects}}}
+}
+
+// bookFile is the name of a book within the data directory.
+const bookFile = "projects.json"
+
+// BookPath is the path of the book in a data directory.
+func BookPath(dataDir string) string { return filepath.Join(dataDir, bookFile) }
+
+// ReadBook reads the projects of a data directory; without a file there are
+// none. The error is [Problems]. What can be told only beside the configuration,
+// [Config.WithBook] checks.
+func ReadBook(dataDir string) (*Book, error) {
+	b := &Book{places: make(map[string]string)}
+	path := BookPath(dataDir)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return b, nil
+	}
+	l := loader{places: b.places}
+	if err := (&Config{}).Private(path); err != nil {
+		return nil, Problems{err.Error()}
+	}
+	l.file(path, b)
+	return b, l.problems.err()
+}
+
+// WithBook is the configuration with another book, checked. c stays as it is.
+func (c *Config) WithBook(b *Book) (*Config, error) {
+	n := *c
+	n.Book = b
+	n.places = make(map[string]string, len(c.places))
+	for path, at := range c.places {
+		if _, old := c.Book.places[path]; !old {
+			n.places[path] = at
+		}
+	}
+	for path, at := range b.places {
+		if n.places[path] == "" {
+			n.places[path] = at
+		}
+	}
+	var problems Problems
+	n.check(&problems)
+	return &n, problems.err()
+}
+
+// Write puts the book into a data directory, in one step: whoever reads it
+// meanwhile sees the old one or the new one.
+func (b *Book) Write(dataDir string) (err error) {
+	var text bytes.Buffer
+	if err := writeJSON(&text, tree(b, showOptions{secrets: true, givenOnly: true})); err != nil {
+		return err
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, text.Bytes(), "", "  "); err != nil {
+		return err
+	}
+	pretty.WriteByte('\n')
+	f, err := os.CreateTemp(dataDir, "."+bookFile+"-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = io.Copy(f, &pretty)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), BookPath(dataDir))
+	}
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	return nil
+}
+
+// NewProject is a project with every default.
+func NewProject(name string) *Project {
+	p := new(Project)
+	setDefaults(p)
+	p.Name = name
+	return p
+}
+
+// Project finds a project of the book; nil: there is none of that name.
+func (b *Book) Project(name string) *Project {
+	i := slices.IndexFunc(b.Projects, func(p *Project) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return b.Projects[i]
+}

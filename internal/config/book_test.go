@@ -1,0 +1,159 @@
+package config_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"penstock/internal/config"
+)
+
+const hash = "hmac-sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// madeProject is one as a command makes it.
+func madeProject(name, sender string) *config.Project {
+	p := config.NewProject(name)
+	p.SenderID = sender
+	p.Keys = []*config.Key{{Name: "default", Hash: hash, Fronts: []string{"ccs", "v1"}, Created: "2026-11-22T00:00:00Z"}}
+	p.Transport.HasFCM = true
+	p.Transport.FCM.ApplicationDefault = true
+	return p
+}
+
+func TestBookSurvivesItsFile(t *testing.T) {
+	dir := t.TempDir()
+	b, err := config.ReadBook(dir)
+	if err != nil || len(b.Projects) != 0 {
+		t.Fatalf("got %v, %v", b, err)
+	}
+	b.Projects = append(b.Projects, madeProject("shop", "123"))
+	if err := b.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(config.BookPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{
+  "projects": [
+    {
+      "name": "shop",
+      "sender_id": "123",
+      "keys": [
+        {
+          "name": "default",
+          "hash": "` + hash + `",
+          "fronts": [
+            "ccs",
+            "v1"
+          ],
+          "created": "2026-11-22T00:00:00Z"
+        }
+      ],
+      "transport": {
+        "fcm": {
+          "application_default": true
+        }
+      }
+    }
+  ]
+}
+`
+	if string(text) != want {
+		t.Errorf("got %s", text)
+	}
+	if info, err := os.Stat(config.BookPath(dir)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v", info.Mode(), err)
+	}
+	again, err := config.ReadBook(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := again.Project("shop")
+	if p == nil || p.SenderID != "123" || len(p.Keys) != 1 || p.Keys[0].Hash != hash || !p.Transport.FCM.ApplicationDefault || p.Quotas.PerMinute != 600_000 {
+		t.Errorf("got %+v", p)
+	}
+	if again.Project("news") != nil {
+		t.Error("a project that is not there was found")
+	}
+	entries, _ := os.ReadDir(dir)
+	if len(entries) != 1 {
+		t.Errorf("there are %d files", len(entries))
+	}
+}
+
+func TestBookKeepsSecretsAsTheyAre(t *testing.T) {
+	dir := t.TempDir()
+	b := &config.Book{Projects: []*config.Project{madeProject("a", "1")}}
+	b.Projects[0].Transport.FCM.Credentials = config.NewSecret("{}")
+	if err := b.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	again, err := config.ReadBook(dir)
+	if err != nil || again.Projects[0].Transport.FCM.Credentials.Reveal() != "{}" {
+		t.Errorf("got %v, %v", again, err)
+	}
+}
+
+func TestBookThatCannotBeWritten(t *testing.T) {
+	if err := (&config.Book{}).Write(filepath.Join(t.TempDir(), "nowhere")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestProjectsOfTheBookJoinThoseOfTheFile(t *testing.T) {
+	p := write(t, shop)
+	data := filepath.Join(p.dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&config.Book{Projects: []*config.Project{madeProject("news", "99")}}).Write(data); err != nil {
+		t.Fatal(err)
+	}
+	c := p.good()
+	if all := c.AllProjects(); len(all) != 2 || all[0].Name != "shop" || all[1].Name != "news" || len(c.Projects) != 1 {
+		t.Fatalf("got %v", all)
+	}
+
+	book, err := config.ReadBook(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	book.Projects = append(book.Projects, madeProject("blog", "100"))
+	d, err := c.WithBook(book)
+	if err != nil || len(d.AllProjects()) != 3 || len(c.AllProjects()) != 2 {
+		t.Errorf("got %d and %d projects, %v", len(d.AllProjects()), len(c.AllProjects()), err)
+	}
+	// Again, since a key's file was read already.
+	if _, err := d.WithBook(book); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+	book.Projects[1].Keys = nil
+	if _, err := c.WithBook(book); err != nil {
+		t.Errorf("without its last key: %v", err)
+	}
+	book.Projects = []*config.Project{madeProject("shop", "101")}
+	if _, err := c.WithBook(book); err == nil || !strings.Contains(err.Error(), `"shop", which project shop at `+p.file+":3 has already") {
+		t.Errorf("got %v", err)
+	}
+	book.Projects = []*config.Project{madeProject("other", "1234567890")}
+	if _, err := c.WithBook(book); err == nil || !strings.Contains(err.Error(), `"1234567890", which project shop`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDamagedBook(t *testing.T) {
+	p := write(t, shop)
+	data := filepath.Join(p.dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.put("data/projects.json", `{"projects":[{"nam":"x"}]}`, 0o600)
+	got := p.wrong()
+	if len(got) != 1 || got[0] != "unknown key `nam` in project 1 at DIR/data/projects.json:1: did you mean `name`?" {
+		t.Errorf("got %q", got)
+	}
+}
