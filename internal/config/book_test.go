@@ -2,10 +2,12 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"penstock/internal/config"
@@ -155,5 +157,44 @@ func TestDamagedBook(t *testing.T) {
 	got := p.wrong()
 	if len(got) != 1 || got[0] != "unknown key `nam` in project 1 at DIR/data/projects.json:1: did you mean `name`?" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestEditorsWaitForEachOther(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	before, err := config.BookStamp(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var editors sync.WaitGroup
+	for i := range 20 {
+		editors.Go(func() {
+			err := config.EditBook(dir, func(b *config.Book) error {
+				b.Projects = append(b.Projects, madeProject(fmt.Sprintf("p%d", i), fmt.Sprint(i+1)))
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	editors.Wait()
+	b, err := config.ReadBook(dir)
+	if err != nil || len(b.Projects) != 20 {
+		t.Errorf("%d projects, %v", len(b.Projects), err)
+	}
+	after, err := config.BookStamp(dir)
+	if err != nil || after.Same(before) || !after.Same(after) || !before.Same(before) {
+		t.Errorf("the stamp did not notice: %v", err)
+	}
+	no := errors.New("no")
+	if err := config.EditBook(dir, func(b *config.Book) error { b.Projects = nil; return no }); !errors.Is(err, no) {
+		t.Errorf("got %v", err)
+	}
+	if b, err := config.ReadBook(dir); err != nil || len(b.Projects) != 20 {
+		t.Errorf("a failed change was written: %d projects, %v", len(b.Projects), err)
+	}
+	if now, err := config.BookStamp(dir); err != nil || !now.Same(after) {
+		t.Errorf("the stamp changed: %v", err)
 	}
 }

@@ -40,6 +40,7 @@ var (
 	senderID    = regexp.MustCompile(`^[0-9]{1,20}$`)
 	projectID   = regexp.MustCompile(`^([a-z0-9.-]+:)?[a-z0-9-]{1,63}$`)
 	keyName     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	hostName    = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*$`)
 	keyHash     = regexp.MustCompile(`^hmac-sha256:[0-9a-f]{64}$`)
 )
 
@@ -58,6 +59,11 @@ func (c *Config) check(problems *Problems) {
 	}
 	if c.Admin.Listen != "" {
 		k.address("admin.listen", c.Admin.Listen)
+	}
+	for _, name := range c.CANames {
+		if net.ParseIP(name) == nil && !hostName.MatchString(name) {
+			k.wrong("ca_names", "has %q: give host names and IP addresses, without ports", name)
+		}
 	}
 	if c.Admin.Pprof && !loopback(c.Admin.Listen) {
 		k.wrong("admin.pprof", "is on, but the admin listener %s can be reached by others, and profiles show what is in memory: listen on 127.0.0.1, or turn it off", c.Admin.Listen)

@@ -6,6 +6,7 @@ import "time"
 type Config struct {
 	DataDir            string
 	KeyFilesReadableBy string // owner, group, everyone
+	CANames            []string
 
 	CCS    CCS
 	HTTP   HTTP
@@ -24,6 +25,7 @@ func (c *Config) settings() []setting {
 	return []setting{
 		{key: "data_dir", to: &c.DataDir, def: "/var/lib/penstock", path: true, doc: "The directory for what Penstock keeps: its CA, the secret of the key hashes, projects.json. It is made if it is missing, and must be the owner's alone."},
 		{key: "key_files_readable_by", to: &c.KeyFilesReadableBy, def: "owner", words: []string{"owner", "group", "everyone"}, doc: "Who may be able to read files with secrets before Penstock refuses to start. Where a platform mounts secrets with wider modes, say group or everyone."},
+		{key: "ca_names", to: &c.CANames, doc: "Names and addresses by which programs call this machine, for certificates of Penstock's own CA, beside its host name, localhost and those of Google's endpoints."},
 		{key: "verdict_timeout", to: &c.VerdictTimeout, def: "12s", doc: "How long a sender waits for FCM's verdict; after it the answer is SERVICE_UNAVAILABLE, outcome unknown. 1s to 5m."},
 		{key: "ccs", to: &c.CCS, doc: "Where app servers connect that speak CCS, over TLS."},
 		{key: "http", to: &c.HTTP, doc: "Where senders of legacy HTTP and of HTTP v1 connect."},

@@ -108,7 +108,7 @@ func TestDefaults(t *testing.T) {
 	if !p.Transport.HasFCM || p.Transport.HasCCS {
 		t.Errorf("the transport is %+v", p.Transport)
 	}
-	if d, err := config.Load(config.Sources{}); err != nil || d.DataDir != "/var/lib/penstock" {
+	if d, err := config.Load(config.Sources{Environ: []string{}}); err != nil || d.DataDir != "/var/lib/penstock" {
 		t.Errorf("without anything: %v, %v", d.DataDir, err)
 	}
 }
@@ -158,7 +158,7 @@ func TestProjectsComeFromTheEnvironmentToo(t *testing.T) {
 
 func TestRelativePathsCountFromTheFile(t *testing.T) {
 	p := write(t, shop+"data_dir: here\n")
-	c, err := config.Load(config.Sources{File: p.file})
+	c, err := config.Load(config.Sources{File: p.file, Environ: []string{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 		}
 	})
 	t.Run("in a flag", func(t *testing.T) {
-		_, err := config.Load(config.Sources{Flags: map[string]string{"log.format": "xml"}})
+		_, err := config.Load(config.Sources{Environ: []string{}, Flags: map[string]string{"log.format": "xml"}})
 		if err == nil || err.Error() != `--log-format is "xml": give text or json` {
 			t.Errorf("got %v", err)
 		}
@@ -256,6 +256,7 @@ func TestWhatCannotBe(t *testing.T) {
 		{"verdict_timeout longer than HTTP has time", "verdict_timeout: 40s", "`http_write_timeout` in limits is 30s: give more than verdict_timeout, 40s, or answers are cut off"},
 		{"address", "http: {listen: 8080}", "`listen` in http" + at + "1 has \"8080\": give host:port, such as 127.0.0.1:8080, or :8080 for all addresses"},
 		{"admin address", "admin: {listen: a:b:c}", "`listen` in admin" + at + "1 has \"a:b:c\": give host:port, such as 127.0.0.1:8080, or :8080 for all addresses"},
+		{"a name with a port", "ca_names: [\"::1\", a.example, \"b:1\"]", "`ca_names`" + at + "1 has \"b:1\": give host names and IP addresses, without ports"},
 		{"profiles for all", "admin: {listen: \":9090\", pprof: true}", "`pprof` in admin" + at + "1 is on, but the admin listener :9090 can be reached by others, and profiles show what is in memory: listen on 127.0.0.1, or turn it off"},
 		{"half a certificate", "http: {tls: {cert_file: x}}", "`key_file` in http.tls" + at + "1 is missing, and there is a cert_file: give both or none"},
 		{"the other half", "ccs: {tls: {key_file: x}}", "`cert_file` in ccs.tls" + at + "1 is missing, and there is a key_file: give both or none"},
@@ -412,7 +413,7 @@ func TestPrintedConfigurationLoadsAgain(t *testing.T) {
 	again := place{t: t, dir: t.TempDir()}
 	again.file = filepath.Join(again.dir, "penstock.yaml")
 	again.put("penstock.yaml", out.String(), 0o600)
-	d, err := config.Load(config.Sources{File: again.file})
+	d, err := config.Load(config.Sources{File: again.file, Environ: []string{}})
 	if err != nil {
 		t.Fatal(err)
 	}

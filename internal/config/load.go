@@ -19,7 +19,7 @@ import (
 type Sources struct {
 	// File is a YAML file; empty: none.
 	File string
-	// Environ is the environment, as [os.Environ] gives it.
+	// Environ is the environment; nil: the process's, as [os.Environ] gives it.
 	Environ []string
 	// Flags are values given on the command line: texts by path, such as
 	// "log.level". Several values have commas between them.
@@ -37,6 +37,9 @@ func Load(src Sources) (*Config, error) {
 	l := loader{places: c.places}
 	if src.File != "" {
 		l.file(src.File, c)
+	}
+	if src.Environ == nil {
+		src.Environ = os.Environ()
 	}
 	env := environment(src.Environ)
 	l.variables(c, "", env)

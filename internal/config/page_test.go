@@ -95,7 +95,7 @@ func TestExampleIsAConfiguration(t *testing.T) {
 	}
 	p := write(t, "")
 	p.put("penstock.yaml", strings.NewReplacer("/run/secrets/shop-key", "key", "/run/secrets/shop-sa.json", "sa.json", "/var/lib/penstock", "data").Replace(string(text)), 0o644)
-	c, err := config.Load(config.Sources{File: p.file})
+	c, err := config.Load(config.Sources{File: p.file, Environ: []string{}})
 	if err != nil {
 		t.Fatal(err)
 	}

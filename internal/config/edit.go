@@ -1,0 +1,52 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// EditBook reads the book of a data directory, has change change it, and writes
+// it. The directory is made if it is missing. Others who edit wait. Nothing is
+// written if change fails; its error comes back as it is.
+func EditBook(dataDir string, change func(*Book) error) error {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	unlock, err := lock(filepath.Join(dataDir, "."+bookFile+".lock"))
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	defer unlock()
+	b, err := ReadBook(dataDir)
+	if err != nil {
+		return err
+	}
+	if err := change(b); err != nil {
+		return err
+	}
+	return b.Write(dataDir)
+}
+
+// A Stamp tells whether a file has changed.
+type Stamp struct{ info fs.FileInfo }
+
+// BookStamp looks at the book of a data directory.
+func BookStamp(dataDir string) (Stamp, error) {
+	info, err := os.Stat(BookPath(dataDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Stamp{}, nil
+	}
+	return Stamp{info}, err
+}
+
+// Same reports whether nothing has changed since t. Each writing makes another
+// file, so that two in one instant are told apart.
+func (s Stamp) Same(t Stamp) bool {
+	if s.info == nil || t.info == nil {
+		return s.info == nil && t.info == nil
+	}
+	return os.SameFile(s.info, t.info) && s.info.ModTime().Equal(t.info.ModTime()) && s.info.Size() == t.info.Size()
+}
