@@ -3,7 +3,6 @@ package translate
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"unicode"
 
@@ -29,15 +28,13 @@ func textTooBig(limit int) string {
 // invalid is a refusal of our own, before anything is sent. It has the shape of
 // FCM's, so that it goes the same ways back to a sender.
 func invalid(class fcm.Class, field, description string) *fcm.SendError {
-	return &fcm.SendError{
-		Class: class,
-		Reply: &fcm.Error{
-			HTTPStatus: http.StatusBadRequest, Status: "INVALID_ARGUMENT", Message: description,
-			Code:       fcm.CodeInvalidArgument,
-			BadRequest: &fcm.BadRequest{Violations: []fcm.FieldViolation{{Field: field, Description: description}}},
-		},
-		Err: fmt.Errorf("translate: %s: %s", field, description),
-	}
+	wrong := &fcm.FieldError{Field: field, Description: description}
+	return &fcm.SendError{Class: class, Reply: wrong.Reply(), Err: wrong}
+}
+
+// refused is the outcome of a message that breaks a rule of v1.
+func refused(wrong *fcm.FieldError) *fcm.SendError {
+	return invalid(fcm.InvalidMessage, wrong.Field, wrong.Description)
 }
 
 // Refuse is the outcome of a message that breaks a rule of CCS: what

@@ -93,10 +93,12 @@ func (n *notice) read() error {
 	if title != "" || body != "" || image != "" {
 		n.common = &fcm.Notification{Title: title, Body: body, Image: image}
 	}
-	a := fcm.AndroidNotification{
-		ChannelID: n.get(keyChannel), Tag: n.get(keyTag), ClickAction: n.get(keyClickAction),
-		BodyLocKey: n.get(keyBodyLocKey), TitleLocKey: n.get(keyTitleLocKey),
+	var a fcm.AndroidNotification
+	if n.opt.PassThrough {
+		a = n.passThrough()
 	}
+	a.ChannelID, a.Tag, a.ClickAction = n.get(keyChannel), n.get(keyTag), n.get(keyClickAction)
+	a.BodyLocKey, a.TitleLocKey = n.get(keyBodyLocKey), n.get(keyTitleLocKey)
 	var err error
 	if a.BodyLocArgs, err = n.args(keyBodyLocArgs); err != nil {
 		return err
@@ -125,9 +127,6 @@ func (n *notice) read() error {
 		// What stands here hides what all platforms have in common.
 		shown.Title, shown.Body = title, body
 		n.apple.Alert = &shown
-	}
-	if n.opt.PassThrough {
-		n.passThrough(&a)
 	}
 	if !reflect.ValueOf(a).IsZero() {
 		n.android = &a

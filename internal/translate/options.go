@@ -2,7 +2,8 @@ package translate
 
 import (
 	"fmt"
-	"strings"
+
+	"penstock/fcm"
 )
 
 // Options are what an operator may choose. The zero value is the default of
@@ -48,20 +49,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("translate: OddPriority %d is none", o.OddPriority)
 	case o.SizeLimit < 0:
 		return fmt.Errorf("translate: SizeLimit %d is negative", o.SizeLimit)
-	case reserved(o.MessageIDKey):
+	case fcm.IsReservedKey(o.MessageIDKey):
 		return fmt.Errorf("translate: MessageIDKey %q is reserved", o.MessageIDKey)
 	}
 	return nil
-}
-
-// reserved reports whether v1 refuses key in data.
-func reserved(key string) bool {
-	return key == "from" || key == "message_type" ||
-		strings.HasPrefix(key, "google.") || strings.HasPrefix(key, "gcm.notification.")
-}
-
-// reservedByLegacy reports whether the legacy protocols or v1 refuse key in data.
-func reservedByLegacy(key string) bool {
-	return key == "from" || key == "message_type" ||
-		strings.HasPrefix(key, "google") || strings.HasPrefix(key, "gcm")
 }

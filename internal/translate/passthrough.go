@@ -1,55 +1,64 @@
 package translate
 
 import (
-	"slices"
-	"strconv"
-	"strings"
-	"time"
+	"encoding/json"
 
 	"penstock/fcm"
 )
 
-// passThrough lets words of v1 through that no legacy protocol documented. What
-// FCM would refuse is left out.
-func (n *notice) passThrough(a *fcm.AndroidNotification) {
-	a.Ticker = n.get("ticker")
-	for key, field := range map[string]*bool{
-		"sticky": &a.Sticky, "local_only": &a.LocalOnly, "default_sound": &a.DefaultSound,
-		"default_vibrate_timings": &a.DefaultVibrateTimings, "default_light_settings": &a.DefaultLightSettings,
-	} {
-		switch text := n.get(key); text {
-		case "true":
-			*field = true
-		case "", "false":
-		default:
+// passed are the words of v1's Android notification that no legacy protocol
+// documented, and whether they are texts. Legacy senders may have used them
+// since Google's server let them through.
+var passed = []struct {
+	key  string
+	text bool
+}{
+	{"ticker", true},
+	{"sticky", false},
+	{"event_time", true},
+	{"local_only", false},
+	{"notification_priority", true},
+	{"default_sound", false},
+	{"default_vibrate_timings", false},
+	{"default_light_settings", false},
+	{"vibrate_timings", false},
+	{"visibility", true},
+	{"notification_count", false},
+	{"light_settings", false},
+	{"bypass_proxy_notification", false},
+	{"proxy", true},
+}
+
+// passThrough is an Android notification of what may pass through. What v1
+// would refuse is left out.
+func (n *notice) passThrough() fcm.AndroidNotification {
+	members := make(map[string]json.RawMessage)
+	for _, p := range passed {
+		val := n.get(p.key)
+		if val == "" {
+			continue
+		}
+		raw := json.RawMessage(val)
+		if p.text {
+			raw = mustJSON(val)
+		}
+		if json.Valid(raw) && parseAndroid(map[string]json.RawMessage{p.key: raw}) != nil {
+			members[p.key] = raw
+		} else {
 			n.ignored++
 		}
 	}
-	a.NotificationPriority = n.word("notification_priority", "PRIORITY_MIN", "PRIORITY_LOW", "PRIORITY_DEFAULT", "PRIORITY_HIGH", "PRIORITY_MAX")
-	a.Visibility = n.word("visibility", "PRIVATE", "PUBLIC", "SECRET")
-	a.Proxy = n.word("proxy", "ALLOW", "DENY", "IF_PRIORITY_LOWERED")
-	text := n.get("event_time")
-	if _, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		a.EventTime = text
-	} else {
-		n.drop(text)
-	}
-	text = n.get("notification_count")
-	if count, err := strconv.ParseInt(text, 10, 32); err == nil {
-		small := int32(count)
-		a.NotificationCount = &small
-	} else {
-		n.drop(text)
-	}
+	return *parseAndroid(members)
 }
 
-// word is the value of an enumeration, in any case.
-func (n *notice) word(key string, words ...string) string {
-	text := n.get(key)
-	word := strings.ToUpper(text)
-	if !slices.Contains(words, word) {
-		n.drop(text)
-		return ""
+// parseAndroid reads a notification by v1's own rules; nil: it breaks one.
+func parseAndroid(members map[string]json.RawMessage) *fcm.AndroidNotification {
+	type object map[string]any
+	r, err := fcm.ParseStrict(mustJSON(object{"message": object{
+		"token": "T", "android": object{"notification": members},
+	}}))
+	if err != nil || r.Validate() != nil {
+		return nil
 	}
-	return word
+	return r.Message.Android.Notification
 }

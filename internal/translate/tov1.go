@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -65,21 +66,26 @@ func toV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, int, err
 	if opt == nil {
 		opt = &Options{}
 	}
-	out := &fcm.Message{}
-	if err := setTarget(out, m); err != nil {
-		return nil, 0, err
+	if opt.SizeLimit > 0 && size(m) > opt.SizeLimit {
+		return nil, 0, invalid(fcm.InvalidMessage, "message", textTooBig(opt.SizeLimit))
 	}
-	if err := checkSize(m, opt.SizeLimit); err != nil {
-		return nil, 0, err
+	if m.TTL != nil && *m.TTL%time.Second != 0 {
+		return nil, 0, invalid(fcm.InvalidMessage, "message.android.ttl", "must be whole seconds")
+	}
+	out := &fcm.Message{Condition: m.Condition}
+	if topic, ok := strings.CutPrefix(string(m.To), topicPrefix); ok {
+		// Even an empty one must not become no target.
+		if out.Topic = topic; topic == "" {
+			return nil, 0, invalid(fcm.InvalidMessage, "message", textBadTopic)
+		}
+	} else {
+		out.Token = string(m.To)
 	}
 	var err error
 	if out.Data, err = dataOf(m, opt); err != nil {
 		return nil, 0, err
 	}
 	if m.AnalyticsLabel != "" {
-		if !isName(m.AnalyticsLabel, 50) {
-			return nil, 0, invalid(fcm.InvalidMessage, "message.fcm_options.analytics_label", "must be 1 to 50 of the characters a-z, A-Z, 0-9, -, _, ., ~, %")
-		}
 		out.Options = &fcm.Options{AnalyticsLabel: m.AnalyticsLabel}
 	}
 	n := notice{in: m.Notification, opt: opt, contentAvailable: m.ContentAvailable, mutableContent: m.MutableContent}
@@ -87,89 +93,44 @@ func toV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, int, err
 		return nil, 0, err
 	}
 	out.Notification = n.common
-	p := platforms{m: m, n: &n}
+	p := platforms{m: m, n: &n, ttl: (*fcm.Duration)(m.TTL)}
 	if p.priority, err = priorityOf(m.Priority, opt.OddPriority); err != nil {
 		return nil, 0, err
 	}
-	if err := p.time(at); err != nil {
-		return nil, 0, err
-	}
-	out.Android, out.APNS, out.Webpush = p.android(), p.apple(), p.web()
+	out.Android, out.APNS, out.Webpush = p.android(), p.apple(at), p.web()
 	if m.DelayWhileIdle {
 		n.ignored++
 	}
-	return &fcm.SendRequest{Message: out, ValidateOnly: m.DryRun}, n.ignored, nil
+	r := &fcm.SendRequest{Message: out, ValidateOnly: m.DryRun}
+	if wrong, ok := errors.AsType[*fcm.FieldError](r.Validate()); ok {
+		return nil, 0, refused(wrong)
+	}
+	if r, err = Age(r, at.waited()); err != nil {
+		return nil, 0, err
+	}
+	return r, n.ignored, nil
 }
 
 // topicPrefix is how a legacy target says that it is a topic.
 const topicPrefix = "/topics/"
 
-// maxTopic is how long a topic's name may be, in bytes.
-const maxTopic = 900
-
-func setTarget(out *fcm.Message, m *ccs.Downstream) error {
-	topic, isTopic := strings.CutPrefix(string(m.To), topicPrefix)
-	switch {
-	case m.To == "" && m.Condition == "":
-		return invalid(fcm.InvalidMessage, "message", textNoRecipient)
-	case m.To != "" && m.Condition != "":
-		return invalid(fcm.InvalidMessage, "message", "has two targets, and may have one")
-	case m.Condition != "":
-		out.Condition = m.Condition
-	case !isTopic:
-		out.Token = string(m.To)
-	case isName(topic, maxTopic):
-		out.Topic = topic
-	default:
-		return invalid(fcm.InvalidMessage, "message.topic", textBadTopic)
-	}
-	return nil
-}
-
-// isName reports whether name consists of 1 to limit of the characters that
-// topics and analytics labels may have.
-func isName(name string, limit int) bool {
-	for i := range len(name) {
-		if !isBase64URL(name[i]) && strings.IndexByte(".~%", name[i]) < 0 {
-			return false
-		}
-	}
-	return name != "" && len(name) <= limit
-}
-
 func isBase64URL(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
-func checkSize(m *ccs.Downstream, limit int) error {
-	if limit == 0 {
-		return nil
-	}
-	size := 0
+// size is how many bytes the keys and values have that an app gets to see.
+func size(m *ccs.Downstream) (n int) {
 	for _, members := range [...]map[string]string{m.Data, m.Notification} {
 		for key, val := range members {
-			size += len(key) + len(val)
+			n += len(key) + len(val)
 		}
 	}
-	if size > limit {
-		return invalid(fcm.InvalidMessage, "message", textTooBig(limit))
-	}
-	return nil
+	return n
 }
 
 // dataOf is what the app gets: its own data, and the message's id if it is to be
 // named in a receipt.
 func dataOf(m *ccs.Downstream, opt *Options) (map[string]string, error) {
-	wrong, found := "", false
-	for key := range m.Data {
-		// The least of several, so that equal messages get equal errors.
-		if reserved(key) && (!found || key < wrong) {
-			wrong, found = key, true
-		}
-	}
-	if found {
-		return nil, invalid(fcm.InvalidMessage, "message.data", textBadDataKey+printable(wrong, maxEcho))
-	}
 	key := opt.MessageIDKey
 	if key == "" || !m.DeliveryReceiptRequested || m.MessageID == "" {
 		if len(m.Data) == 0 {
@@ -203,28 +164,7 @@ type platforms struct {
 	m        *ccs.Downstream
 	n        *notice
 	priority ccs.Priority
-	ttl      *fcm.Duration // what is left
-	expires  string        // apns-expiration
-}
-
-func (p *platforms) time(at Times) error {
-	if p.m.TTL == nil {
-		return nil
-	}
-	ttl := *p.m.TTL
-	if ttl < 0 || ttl > fcm.MaxTTL || ttl%time.Second != 0 {
-		return invalid(fcm.InvalidMessage, "message.android.ttl", fmt.Sprintf("must be whole seconds between 0 and %d", fcm.MaxTTL/time.Second))
-	}
-	rest, ok := left(ttl, at.waited())
-	if !ok {
-		return expired()
-	}
-	p.ttl = (*fcm.Duration)(&rest)
-	p.expires = "0"
-	if ttl > 0 {
-		p.expires = strconv.FormatInt(at.expires(ttl).Unix(), 10)
-	}
-	return nil
+	ttl      *fcm.Duration
 }
 
 func (p *platforms) android() *fcm.AndroidConfig {
@@ -250,13 +190,17 @@ const (
 	apnsPushType   = "apns-push-type"
 )
 
-func (p *platforms) apple() *fcm.APNSConfig {
+func (p *platforms) apple(at Times) *fcm.APNSConfig {
 	headers := make(map[string]string, 4)
 	if key := string(p.m.CollapseKey); key != "" && len(key) <= 64 && isHeaderText(key) {
 		headers[apnsCollapseID] = key
 	}
-	if p.expires != "" {
-		headers[apnsExpiration] = p.expires
+	switch ttl := p.m.TTL; {
+	case ttl == nil:
+	case *ttl == 0:
+		headers[apnsExpiration] = "0"
+	default:
+		headers[apnsExpiration] = strconv.FormatInt(at.expires(*ttl).Unix(), 10)
 	}
 	// APNs refuses urgent messages that show nothing.
 	switch silent := !p.n.onApple(); {
