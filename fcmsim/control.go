@@ -141,7 +141,7 @@ func writeError(w http.ResponseWriter, err error) {
 		status = se.status
 	case errors.Is(err, ErrUnknownToken), errors.Is(err, ErrUnknownUpstream):
 		status = http.StatusNotFound
-	case errors.Is(err, ErrTokenTaken), errors.Is(err, ErrDeviceOffline), errors.Is(err, ccsserver.ErrInWork):
+	case errors.Is(err, ErrTokenTaken), errors.Is(err, ErrFIDTaken), errors.Is(err, ErrDeviceOffline), errors.Is(err, ccsserver.ErrInWork):
 		status = http.StatusConflict
 	case errors.Is(err, ccsserver.ErrFull), errors.Is(err, ccsserver.ErrClosed):
 		status = http.StatusServiceUnavailable
@@ -368,6 +368,8 @@ func (s *Sim) getDevice(_ http.ResponseWriter, r *http.Request) (any, error) {
 func (s *Sim) postDevice(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var body struct {
 		Token    ccs.RegistrationToken `json:"token"`
+		FID      string                `json:"fid"`
+		Platform Platform              `json:"platform"`
 		SenderID ccs.SenderID          `json:"sender_id"`
 		Category ccs.Category          `json:"category"`
 		Topics   []string              `json:"topics"`
@@ -378,7 +380,7 @@ func (s *Sim) postDevice(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return s.AddDevice(&DeviceOptions{
-		Token: body.Token, SenderID: body.SenderID, Category: body.Category, Topics: body.Topics,
+		Token: body.Token, FID: body.FID, Platform: body.Platform, SenderID: body.SenderID, Category: body.Category, Topics: body.Topics,
 		Offline: body.Online != nil && !*body.Online,
 		Dead:    body.Live != nil && !*body.Live,
 	})

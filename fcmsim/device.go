@@ -1,6 +1,8 @@
 package fcmsim
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,6 +19,7 @@ import (
 var (
 	ErrUnknownToken  = errors.New("no device has this token: see Devices, or add one")
 	ErrTokenTaken    = errors.New("a device has this token already: choose another one, or leave it out")
+	ErrFIDTaken      = errors.New("a device has this fid already: choose another one, or leave it out")
 	ErrDeviceOffline = errors.New("the device is offline or its token is dead: set it online and live first")
 )
 
@@ -27,9 +30,22 @@ const (
 	maxReceived     = 1000 // messages in a device's own record
 )
 
+// A Platform is what a device runs. It decides which part of a message of HTTP
+// v1 the device gets.
+type Platform string
+
+// The platforms.
+const (
+	PlatformAndroid Platform = "android"
+	PlatformIOS     Platform = "ios"
+	PlatformWeb     Platform = "web"
+)
+
 // A Device describes one app on one virtual device at one moment.
 type Device struct {
 	Token    ccs.RegistrationToken `json:"token"`
+	FID      string                `json:"fid"` // the app's installation id; messages of HTTP v1 may name it instead
+	Platform Platform              `json:"platform"`
 	SenderID ccs.SenderID          `json:"sender_id"`
 	Category ccs.Category          `json:"category"`
 	Topics   []string              `json:"topics"` // names, without /topics/
@@ -59,6 +75,8 @@ type Delivery struct {
 // live device that is online, with a random token.
 type DeviceOptions struct {
 	Token    ccs.RegistrationToken
+	FID      string       // default: made of the token, so that the same token has the same one
+	Platform Platform     // default: Android
 	SenderID ccs.SenderID // whose messages it takes; default: the simulator's
 	Category ccs.Category // default: that of [Options]
 	Topics   []string     // with or without /topics/
@@ -69,9 +87,11 @@ type DeviceOptions struct {
 // A device is guarded by the simulator's mutex.
 type device struct {
 	token    ccs.RegistrationToken
+	fid      string
+	platform Platform
 	sender   ccs.SenderID
 	category ccs.Category
-	topics   map[string]struct{}
+	topics   map[string]time.Time // since when it is subscribed to which
 	online   bool
 	live     bool
 
@@ -115,13 +135,16 @@ func (s *Sim) AddDevice(opt *DeviceOptions) (Device, error) {
 
 func (s *Sim) newDevice(opt *DeviceOptions) (*device, error) {
 	d := &device{
-		token: opt.Token, sender: opt.SenderID, category: opt.Category,
-		topics: make(map[string]struct{}, len(opt.Topics)),
+		token: opt.Token, fid: opt.FID, platform: opt.Platform, sender: opt.SenderID, category: opt.Category,
+		topics: make(map[string]time.Time, len(opt.Topics)),
 		online: !opt.Offline, live: !opt.Dead,
 		received: ring[Delivery]{max: maxReceived},
 	}
 	if d.token == "" {
 		d.token = newToken(1)
+	}
+	if d.platform == "" {
+		d.platform = PlatformAndroid
 	}
 	if d.sender == "" {
 		d.sender = s.state.SenderID
@@ -134,30 +157,75 @@ func (s *Sim) newDevice(opt *DeviceOptions) (*device, error) {
 		return nil, errors.New("a token must not begin with /topics/: give the topic in topics")
 	case len(d.token) > 4096 || !utf8.ValidString(string(d.token)):
 		return nil, errors.New("a token must be valid UTF-8 of at most 4,096 bytes")
+	case d.fid != "" && !isFID(d.fid):
+		return nil, errors.New("a fid has 22 characters: c, d, e or f, then letters, digits, - and _")
+	case d.platform != PlatformAndroid && d.platform != PlatformIOS && d.platform != PlatformWeb:
+		return nil, errors.New("the platform must be android, ios or web")
 	case !isDigits(string(d.sender)):
 		return nil, errors.New("the sender id is not a project number: up to 20 digits")
 	}
+	now := s.opt.Now()
 	for _, topic := range opt.Topics {
 		name := strings.TrimPrefix(topic, topicPrefix)
 		if !isTopicName(name) {
 			return nil, fmt.Errorf("topic %.40q is not legal: letters, digits and -_.~%% only, at most 900", topic)
 		}
-		d.topics[name] = struct{}{}
+		d.topics[name] = now
 	}
 	return d, nil
 }
 
 // addDevice is called with mu held.
 func (s *Sim) addDevice(d *device) error {
+	if d.fid == "" {
+		d.fid = s.ownFID(d.token)
+	}
 	switch {
 	case s.devices[d.token] != nil:
 		return ErrTokenTaken
+	case s.fids[d.fid] != nil:
+		return ErrFIDTaken
 	case len(s.devices) >= maxDevices:
 		return fmt.Errorf("there are %d devices already, more are not possible", maxDevices)
 	}
-	s.devices[d.token] = d
+	s.devices[d.token], s.fids[d.fid] = d, d
 	s.order = append(s.order, d)
 	return nil
+}
+
+// named is the device with that token or, since a FID may stand in the place of
+// a token, with that FID. Called with mu held.
+func (s *Sim) named(token ccs.RegistrationToken) *device {
+	if d := s.devices[token]; d != nil {
+		return d
+	}
+	return s.fids[string(token)]
+}
+
+// isFID reports whether s looks like a Firebase installation id
+// (docs/fcm-http.md).
+func isFID(s string) bool {
+	if len(s) != 22 || s[0] < 'c' || s[0] > 'f' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// ownFID is the FID for a device that was given none: the one in front of its
+// token, as Google's tokens have it. Where there is none, or where an older
+// token of the same app has it already, it is made of the token. Called with mu
+// held.
+func (s *Sim) ownFID(token ccs.RegistrationToken) string {
+	if fid, _, ok := strings.Cut(string(token), ":"); ok && isFID(fid) && s.fids[fid] == nil {
+		return fid
+	}
+	sum := sha256.Sum256([]byte(token))
+	return string("cdef"[sum[31]%4]) + base64.RawURLEncoding.EncodeToString(sum[:])[:21]
 }
 
 // Devices lists all devices in the order in which they were made, those that
@@ -220,7 +288,7 @@ func (s *Sim) SetDevice(token ccs.RegistrationToken, online, live *bool) error {
 func (d *device) describe(now time.Time) Device {
 	d.expire(now)
 	return Device{
-		Token: d.token, SenderID: d.sender, Category: d.category,
+		Token: d.token, FID: d.fid, Platform: d.platform, SenderID: d.sender, Category: d.category,
 		Topics: slices.AppendSeq(make([]string, 0, len(d.topics)), maps.Keys(d.topics)),
 		Online: d.online, Live: d.live,
 		Stored: len(d.stored), ReceivedCount: d.received.len() + d.received.dropped,

@@ -216,10 +216,29 @@ func TestAddDevice(t *testing.T) {
 			"a bad topic":          {Topics: []string{"a b"}},
 			"a bad sender":         {SenderID: "x"},
 			"a token of no UTF-8":  {Token: "\xff"},
+			"a fid that exists":    {FID: d.FID},
+			"a short fid":          {FID: "c23456789012345678901"},
+			"a fid with a g":       {FID: "g234567890123456789012"},
+			"a fid with a dot":     {FID: "c.34567890123456789012"},
+			"a platform of none":   {Platform: "symbian"},
 			"a token that is huge": {Token: ccs.RegistrationToken(strings.Repeat("x", 5000))},
 		} {
 			if d, err := b.AddDevice(&opt); err == nil {
 				t.Errorf("%s: got %+v", name, d)
+			}
+		}
+		const fid = "c2345678-0123456789_12"
+		for i, opt := range []fcmsim.DeviceOptions{
+			{Token: fid + ":older"},
+			{Token: fid + ":newer", Platform: fcmsim.PlatformIOS},
+			{Token: "other", FID: "d234567890123456789012", Platform: fcmsim.PlatformWeb},
+		} {
+			d, err := b.AddDevice(&opt)
+			if err != nil || len(d.FID) != 22 || (d.FID == fid) != (i == 0) || opt.FID != "" && opt.FID != d.FID {
+				t.Errorf("got %+v, %v", d, err)
+			}
+			if want := []fcmsim.Platform{fcmsim.PlatformAndroid, fcmsim.PlatformIOS, fcmsim.PlatformWeb}[i]; d.Platform != want {
+				t.Errorf("the platform is %q", d.Platform)
 			}
 		}
 		for _, token := range append(append(b.Tokens(), b.DeadTokens()...), b.ForeignTokens()...) {
@@ -227,7 +246,7 @@ func TestAddDevice(t *testing.T) {
 				t.Errorf("a token of %d characters", len(token))
 			}
 		}
-		if n := len(b.Devices()); n != 15 {
+		if n := len(b.Devices()); n != 18 {
 			t.Errorf("%d devices", n)
 		}
 	})

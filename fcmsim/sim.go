@@ -38,6 +38,7 @@ type Sim struct {
 	// which calls back.
 	mu            sync.Mutex
 	devices       map[ccs.RegistrationToken]*device
+	fids          map[string]*device
 	order         []*device
 	streams       map[string]*stream
 	conns         map[string]*faultConn // of streams that are being bound
@@ -80,6 +81,7 @@ func New(opt *Options) (*Sim, error) {
 	s := &Sim{
 		opt: o, state: st, account: acc, listeners: o.Listeners,
 		devices:       make(map[ccs.RegistrationToken]*device),
+		fids:          make(map[string]*device),
 		streams:       make(map[string]*stream),
 		conns:         make(map[string]*faultConn),
 		upstreams:     make(map[upstreamKey]*upstreamState),
