@@ -29,8 +29,12 @@ type Answer struct {
 }
 
 // A Transport tries one message once. It may try again by itself only where
-// nothing was sent. Its error is a *fcm.SendError or a *ccs.NackError. Several
-// goroutines call.
+// nothing was sent. Its error is a *fcm.SendError or a *ccs.NackError; of class
+// Unavailable, without a reply and without a doubt about the outcome, it says
+// that nothing was sent, and the lane may try again. Several goroutines call.
+//
+// ctx ends when the lane is cut off, and has no deadline: a Transport bounds
+// each try in time by itself (docs/fcm-http.md, Retrying).
 type Transport interface {
 	Send(ctx context.Context, m *Message) (Answer, error)
 }
