@@ -1,0 +1,271 @@
+package fcmsend
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+
+	"penstock/fcm"
+)
+
+// Scope is what an access token must allow.
+const Scope = "https://www.googleapis.com/auth/firebase.messaging"
+
+// maxCredentialFile bounds what is read of a credential file.
+const maxCredentialFile = 64 << 10
+
+// Credentials give access tokens. A [Sender] asks when it needs one, one call
+// at a time, and remembers it for all its messages.
+type Credentials interface {
+	// Token gets a new access token. It uses client for all HTTP and returns
+	// soon after ctx ends. If it cannot see a way to another token than last
+	// time, it may return that one.
+	Token(ctx context.Context, client *http.Client) (Token, error)
+}
+
+// A Token is an access token and the time of its end; a zero Expiry: none.
+type Token struct {
+	Value  string
+	Expiry time.Time
+}
+
+// String leaves the value out.
+func (t Token) String() string { return "[access token]" }
+
+// GoString leaves the value out.
+func (t Token) GoString() string { return t.String() }
+
+// LogValue leaves the value out.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// Static gives the same token for ever, for a far end that wants a fixed key: a
+// simulator, or another connection server.
+func Static(value string) Credentials { return static(value) }
+
+type static string
+
+func (s static) Token(context.Context, *http.Client) (Token, error) {
+	return Token{Value: string(s)}, nil
+}
+
+func (s static) String() string   { return Token{}.String() }
+func (s static) GoString() string { return Token{}.String() }
+
+// FromTokenSource takes tokens from ts, which must not cache them beyond their
+// end and bounds its own requests.
+func FromTokenSource(ts oauth2.TokenSource) Credentials { return tokenSource{ts} }
+
+type tokenSource struct{ ts oauth2.TokenSource }
+
+func (s tokenSource) Token(context.Context, *http.Client) (Token, error) {
+	return fromOAuth(s.ts.Token())
+}
+
+func fromOAuth(t *oauth2.Token, err error) (Token, error) {
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{Value: t.AccessToken, Expiry: t.Expiry}, nil
+}
+
+// Inline reads credentials from JSON: a service account's key, workload
+// identity (external_account), a user's credentials of gcloud, or one of these
+// that impersonates a service account. The file's URLs are trusted.
+func Inline(data []byte) (Credentials, error) {
+	c, err := parseCredentials(data)
+	if err != nil {
+		return nil, fmt.Errorf("fcmsend: read credentials: %w", err)
+	}
+	return c, nil
+}
+
+// File is [Inline] with the content of a file. While a sender is in use it
+// looks every few seconds whether the file has changed, and takes the new
+// content for its next token. Content that cannot be used is reported to
+// [Events], and the sender stays with what it had.
+func File(path string) (Credentials, error) {
+	f := &credentialFile{path: path}
+	if _, err := f.reload(); err != nil {
+		return nil, fmt.Errorf("fcmsend: read credentials: %w", err)
+	}
+	return f, nil
+}
+
+// Default finds the credentials of the machine: the file that
+// GOOGLE_APPLICATION_CREDENTIALS names, the one that gcloud wrote, or the
+// metadata server, whose host GCE_METADATA_HOST may change. The metadata server
+// is asked for the project at once.
+func Default(ctx context.Context) (Credentials, error) {
+	found, err := google.FindDefaultCredentials(ctx, Scope)
+	if err != nil {
+		return nil, fmt.Errorf("fcmsend: find default credentials: %w", errors.New("there is no usable file and no metadata server"))
+	}
+	if found.JSON != nil {
+		return Inline(found.JSON)
+	}
+	return metadataServer{project: fcm.ProjectID(found.ProjectID)}, nil
+}
+
+type metadataServer struct{ project fcm.ProjectID }
+
+func (m metadataServer) projectID() fcm.ProjectID { return m.project }
+
+func (m metadataServer) Token(context.Context, *http.Client) (Token, error) {
+	return fromOAuth(google.ComputeTokenSource("", Scope).Token())
+}
+
+// A keyFile is the content of a credential file.
+type keyFile struct {
+	data    []byte
+	kind    google.CredentialsType
+	project fcm.ProjectID
+}
+
+func (k *keyFile) projectID() fcm.ProjectID { return k.project }
+
+func (k *keyFile) String() string   { return fmt.Sprintf("[credentials of kind %s]", k.kind) }
+func (k *keyFile) GoString() string { return k.String() }
+
+func (k *keyFile) Token(ctx context.Context, client *http.Client) (Token, error) {
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, client)
+	c, err := google.CredentialsFromJSONWithType(ctx, k.data, k.kind, Scope)
+	if err != nil {
+		return Token{}, err
+	}
+	return fromOAuth(c.TokenSource.Token())
+}
+
+// parseCredentials looks at all that can be looked at without a request, so
+// that a damaged file is refused before it replaces a good one. Its errors
+// repeat nothing of the file but its kind.
+func parseCredentials(data []byte) (*keyFile, error) {
+	var head struct {
+		Type        google.CredentialsType `json:"type"`
+		ProjectID   fcm.ProjectID          `json:"project_id"`
+		ClientEmail string                 `json:"client_email"`
+		PrivateKey  string                 `json:"private_key"`
+		TokenURI    string                 `json:"token_uri"`
+	}
+	if json.Unmarshal(data, &head) != nil {
+		return nil, errors.New("they are no JSON object with the fields of credentials")
+	}
+	switch head.Type {
+	case google.ServiceAccount:
+		if head.ClientEmail == "" {
+			return nil, errors.New("client_email is missing")
+		}
+		if !isPrivateKey(head.PrivateKey) {
+			return nil, errors.New("private_key is missing or no RSA key in PEM")
+		}
+	case google.AuthorizedUser, google.ExternalAccount, google.ExternalAccountAuthorizedUser, google.ImpersonatedServiceAccount:
+	default:
+		return nil, fmt.Errorf("type is %.40q, and service_account, external_account, authorized_user and impersonated_service_account are known", head.Type)
+	}
+	k := &keyFile{data: data, kind: head.Type, project: head.ProjectID}
+	if _, err := google.CredentialsFromJSONWithType(context.Background(), data, head.Type, Scope); err != nil {
+		return nil, fmt.Errorf("fields of %s are missing or wrong", head.Type)
+	}
+	return k, nil
+}
+
+func isPrivateKey(text string) bool {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return false
+	}
+	_, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		_, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	}
+	return err == nil
+}
+
+// A credentialFile is a keyFile that follows its file.
+type credentialFile struct {
+	path string
+
+	mu    sync.Mutex // guards what follows
+	cur   *keyFile
+	stamp fileStamp // of the file when it was last read, good or not
+}
+
+// A fileStamp changes when a file does.
+type fileStamp struct {
+	size int64
+	time time.Time
+}
+
+func (f *credentialFile) String() string   { return f.path }
+func (f *credentialFile) GoString() string { return f.path }
+
+func (f *credentialFile) Token(ctx context.Context, client *http.Client) (Token, error) {
+	f.mu.Lock()
+	cur := f.cur
+	f.mu.Unlock()
+	return cur.Token(ctx, client)
+}
+
+func (f *credentialFile) projectID() fcm.ProjectID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cur.project
+}
+
+// reload takes the file's new content and reports whether it did. A file that
+// has not changed since it was last read is left alone; so is what is in use
+// when the new content is no good. A file that is briefly missing, because it
+// is being replaced, is no change.
+func (f *credentialFile) reload() (changed bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	info, err := os.Stat(f.path)
+	if err != nil {
+		if f.cur != nil && errors.Is(err, os.ErrNotExist) {
+			return false, nil
+		}
+		return false, err
+	}
+	stamp := fileStamp{info.Size(), info.ModTime()}
+	if stamp == f.stamp {
+		return false, nil
+	}
+	f.stamp = stamp
+	data, err := readFile(f.path)
+	if err != nil {
+		return false, err
+	}
+	next, err := parseCredentials(data)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", f.path, err)
+	}
+	if f.cur != nil && next.project != f.cur.project {
+		return false, fmt.Errorf("%s: it is of project %.100q now, and was of %.100q", f.path, next.project, f.cur.project)
+	}
+	f.cur = next
+	return true, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxCredentialFile+1))
+	if err == nil && len(data) > maxCredentialFile {
+		err = fmt.Errorf("%s is longer than %d bytes", path, maxCredentialFile)
+	}
+	return data, err
+}

@@ -1,0 +1,470 @@
+package fcmsend
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	// receiveWindow is what a stream may send: a body at its bound and some
+	// more, so that a body beyond the bound is noticed and none ever waits.
+	receiveWindow = maxReply + 16<<10
+	// connWindow is what all streams together may send before we look.
+	connWindow = 1 << 20
+	// maxBuffered bounds what waits for the socket besides requests: answers to
+	// a far end that sends and does not read. Beyond it the connection ends.
+	maxBuffered = 1 << 20
+	maxFrame    = 16 << 10
+	// lastStream is where a connection is given up for a new one. Ids end at 2^31.
+	lastStream = 1<<31 - 1<<16
+)
+
+// An h2conn is one connection of HTTP/2. It does for sends what a general
+// client cannot: it knows of each request whether its last byte was handed to
+// the socket, and it writes many requests at once.
+//
+// The sender's goroutines put requests into a buffer; a writer empties it; a
+// reader takes frames and finishes calls; a timer asks whether the far end is
+// alive.
+type h2conn struct {
+	nc        net.Conn
+	owner     connOwner
+	quiet     time.Duration
+	pingLimit time.Duration
+	done      chan struct{} // closed when err is set
+	wake      chan struct{} // of room for one: the buffer is not empty
+	lastRead  atomic.Int64  // Unix nanoseconds
+	doubted   atomic.Bool   // a request got not a byte in all its time
+
+	// The reader's alone.
+	framer *http2.Framer
+	dec    *hpack.Decoder
+	head   head // of the header that is being read
+
+	mu       sync.Mutex // guards what follows
+	err      error      // why the connection is over
+	leaving  bool       // no new streams
+	streams  map[uint32]*call
+	nextID   uint32
+	out      []byte // waits for the writer
+	buffered uint64 // bytes ever put into out
+	handed   uint64 // bytes that the socket has, or may have
+	window   int64  // bytes of bodies that the far end takes on all streams
+	initial  int64  // and at first on one
+	blocked  []*call
+	headers  headerWriter
+	pinging  bool
+	timer    *time.Timer
+}
+
+// A connOwner is told what changes about a connection. No lock of the
+// connection's is held.
+type connOwner interface {
+	limited(streams uint32)                      // how many streams the far end allows
+	doubt(silent bool)                           // whether it looks dead
+	goingAway(code http2.ErrCode, reason string) // nothing new here
+	over(err error)                              // and nothing at all
+}
+
+// newH2 starts a connection on nc; its goroutines are counted in running, and
+// leave when it is shut.
+func newH2(nc net.Conn, to *target, opt *Options, owner connOwner, running *sync.WaitGroup) *h2conn {
+	c := &h2conn{
+		nc: nc, owner: owner,
+		quiet: opt.QuietAfter, pingLimit: opt.PingTimeout,
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
+		streams: make(map[uint32]*call), nextID: 1,
+		window: 65535, initial: 65535,
+	}
+	c.headers.init(to, opt.UserAgent)
+	c.framer = http2.NewFramer(nil, bufio.NewReaderSize(clockedReader{c}, 16<<10))
+	c.framer.SetReuseFrames()
+	c.framer.SetMaxReadFrameSize(maxFrame)
+	c.dec = hpack.NewDecoder(4096, c.onField)
+	c.dec.SetMaxStringLength(maxHeader)
+
+	c.out = append(c.out, http2.ClientPreface...)
+	c.out = appendSettings(c.out,
+		http2.Setting{ID: http2.SettingEnablePush, Val: 0},
+		http2.Setting{ID: http2.SettingInitialWindowSize, Val: receiveWindow},
+		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: maxHeader})
+	c.out = appendWindowUpdate(c.out, 0, connWindow-65535)
+	c.buffered = uint64(len(c.out))
+	c.wake <- struct{}{}
+	c.lastRead.Store(time.Now().UnixNano())
+	c.timer = time.AfterFunc(c.quiet, c.check)
+
+	running.Go(c.write)
+	running.Go(c.read)
+	return c
+}
+
+// shut ends the connection; what is under way has an unknown outcome.
+func (c *h2conn) shut(err error) { c.fail(err, allHanded) }
+
+// roundTrip sends the call's request and waits for its end.
+func (c *h2conn) roundTrip(ctx context.Context, k *call, limit time.Duration) {
+	c.mu.Lock()
+	if c.err != nil || c.leaving {
+		c.mu.Unlock()
+		k.end, k.err = elsewhere, errGone
+		return
+	}
+	k.stream.id = c.nextID
+	k.stream.begun = time.Now()
+	k.stream.window = c.initial
+	c.nextID += 2
+	leaving := c.nextID >= lastStream
+	c.leaving = leaving
+	c.streams[k.stream.id] = k
+	before := len(c.out)
+	c.out = c.headers.append(c.out, k.stream.id, k.auth, len(k.body))
+	c.buffered += uint64(len(c.out) - before)
+	k.stream.rest = k.body
+	c.pump(k)
+	if len(k.stream.rest) > 0 {
+		c.blocked = append(c.blocked, k)
+	}
+	c.mu.Unlock()
+	c.signal()
+	if leaving {
+		c.owner.goingAway(http2.ErrCodeNo, "")
+	}
+	k.wait(ctx, limit, c.abandon)
+}
+
+// pump puts as much of k's body into the buffer as the windows allow, and the
+// end of the stream behind its last byte. The lock is held.
+func (c *h2conn) pump(k *call) {
+	s := &k.stream
+	before := len(c.out)
+	for s.offset == 0 {
+		n := int(min(int64(len(s.rest)), maxFrame, s.window, c.window))
+		if n <= 0 && len(s.rest) > 0 {
+			break
+		}
+		n = max(n, 0)
+		last := n == len(s.rest)
+		var flags http2.Flags
+		if last {
+			flags = http2.FlagDataEndStream
+		}
+		c.out = appendFrameHeader(c.out, n, http2.FrameData, flags, s.id)
+		c.out = append(c.out, s.rest[:n]...)
+		s.rest = s.rest[n:]
+		s.window -= int64(n)
+		c.window -= int64(n)
+		if last {
+			s.offset = c.buffered + uint64(len(c.out)-before)
+			s.rest = nil
+		}
+	}
+	c.buffered += uint64(len(c.out) - before)
+}
+
+// pumpBlocked lets the streams that waited for window go on, in their order.
+// The lock is held.
+func (c *h2conn) pumpBlocked() {
+	left := c.blocked[:0]
+	for _, k := range c.blocked {
+		if c.pump(k); k.stream.offset == 0 {
+			left = append(left, k)
+		}
+	}
+	clear(c.blocked[len(left):])
+	c.blocked = left
+}
+
+// forget takes k out. The lock is held.
+func (c *h2conn) forget(k *call) {
+	delete(c.streams, k.stream.id)
+	if k.stream.offset == 0 { // the next request must not find it under another id
+		for i, b := range c.blocked {
+			if b == k {
+				c.blocked = append(c.blocked[:i], c.blocked[i+1:]...)
+				break
+			}
+		}
+	}
+}
+
+// sent reports whether the far end may have the whole request. The lock is held.
+func (c *h2conn) sent(k *call) bool {
+	return k.stream.offset != 0 && k.stream.offset <= c.handed
+}
+
+// abandon ends a call whose time is over.
+func (c *h2conn) abandon(k *call, err error) {
+	c.mu.Lock()
+	if c.streams[k.stream.id] != k {
+		c.mu.Unlock()
+		return // it is done
+	}
+	// What waits in the buffer will be written all the same, so that only a
+	// request whose end never got there is known to be unsent.
+	end := unknown
+	switch {
+	case k.stream.header:
+		end = answered
+	case k.stream.offset == 0:
+		end = unsent
+	}
+	c.forget(k)
+	c.control(appendReset(nil, k.stream.id, http2.ErrCodeCancel))
+	silent := c.lastRead.Load() < k.stream.begun.UnixNano()
+	k.finish(end, err)
+	c.mu.Unlock()
+	c.signal()
+	if silent && errors.Is(err, errTimeout) {
+		// Not a byte in all the time: nothing new goes here until one comes.
+		c.doubted.Store(true)
+		c.owner.doubt(true)
+	}
+}
+
+// control puts a frame of ours behind what is buffered. The lock is held.
+func (c *h2conn) control(frame []byte) {
+	c.out = append(c.out, frame...)
+	c.buffered += uint64(len(frame))
+}
+
+func (c *h2conn) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // the writer has not yet looked
+	}
+}
+
+// write hands the buffer to the socket, all that is there at once.
+func (c *h2conn) write() {
+	var spare []byte
+	for {
+		select {
+		case <-c.wake:
+		case <-c.done:
+			return
+		}
+		for {
+			c.mu.Lock()
+			buf := c.out
+			c.out = spare[:0]
+			before := c.handed
+			c.handed = c.buffered
+			c.mu.Unlock()
+			if len(buf) == 0 {
+				spare = buf
+				break
+			}
+			c.nc.SetWriteDeadline(time.Now().Add(c.pingLimit))
+			n, err := c.nc.Write(buf)
+			if err != nil {
+				c.fail(fmt.Errorf("write: %w", err), before+uint64(n))
+				return
+			}
+			spare = buf
+			if cap(spare) > 256<<10 {
+				spare = nil
+			}
+		}
+	}
+}
+
+// allHanded stands for as many bytes as the socket was handed.
+const allHanded = math.MaxUint64
+
+// fail ends the connection, once. Taken is how many bytes the socket has taken,
+// where the writer has learned it.
+func (c *h2conn) fail(err error, taken uint64) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.err = err
+	c.leaving = true
+	c.handed = min(c.handed, taken)
+	close(c.done)
+	c.timer.Stop()
+	for id, k := range c.streams {
+		delete(c.streams, id)
+		switch {
+		case k.stream.header:
+			k.finish(answered, err)
+		case c.sent(k):
+			k.finish(unknown, err)
+		default:
+			k.finish(elsewhere, err)
+		}
+	}
+	c.blocked = nil
+	c.mu.Unlock()
+	c.nc.Close()
+	c.owner.over(err)
+}
+
+// check pings a silent connection, and ends one that stays so.
+func (c *h2conn) check() {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	silent := time.Since(time.Unix(0, c.lastRead.Load()))
+	switch {
+	case silent < c.quiet:
+		c.pinging = false
+		c.timer.Reset(c.quiet - silent)
+	case c.pinging:
+		c.mu.Unlock()
+		c.fail(errPing, allHanded)
+		return
+	default:
+		c.pinging = true
+		c.control(append(appendFrameHeader(nil, 8, http2.FramePing, 0, 0), "penstock"...))
+		c.timer.Reset(c.pingLimit)
+	}
+	c.mu.Unlock()
+	c.signal()
+}
+
+// A clockedReader notes when bytes came.
+type clockedReader struct{ c *h2conn }
+
+func (r clockedReader) Read(p []byte) (int, error) {
+	n, err := r.c.nc.Read(p)
+	if n > 0 {
+		r.c.lastRead.Store(time.Now().UnixNano())
+		if r.c.doubted.Load() {
+			r.c.doubted.Store(false)
+			r.c.owner.doubt(false)
+		}
+	}
+	return n, err
+}
+
+// A headerWriter writes the header of each request. All but the length of the
+// body is the same from one to the next; once the far end's table holds it, so
+// are its bytes.
+type headerWriter struct {
+	to        *target
+	userAgent string
+	enc       *hpack.Encoder
+	buf       blockBuffer
+	auth      string // of cached
+	cached    []byte // nil: not yet
+}
+
+type blockBuffer []byte
+
+func (b *blockBuffer) Write(p []byte) (int, error) {
+	*b = append(*b, p...)
+	return len(p), nil
+}
+
+func (w *headerWriter) init(to *target, userAgent string) {
+	w.to, w.userAgent = to, userAgent
+	w.enc = hpack.NewEncoder(&w.buf)
+}
+
+// resize obeys the far end's SETTINGS_HEADER_TABLE_SIZE.
+func (w *headerWriter) resize(size uint32) {
+	w.enc.SetMaxDynamicTableSizeLimit(min(size, 4096))
+	w.enc.SetMaxDynamicTableSize(min(size, 4096))
+	w.cached = nil
+}
+
+func (w *headerWriter) append(dst []byte, id uint32, auth string, length int) []byte {
+	if w.cached == nil || w.auth != auth {
+		w.buf = w.buf[:0]
+		for _, f := range [...]hpack.HeaderField{
+			{Name: ":method", Value: "POST"},
+			{Name: ":scheme", Value: w.to.scheme},
+			{Name: ":authority", Value: w.to.authority},
+			{Name: ":path", Value: w.to.path},
+			{Name: "authorization", Value: auth},
+			{Name: "content-type", Value: "application/json"},
+			{Name: "user-agent", Value: w.userAgent},
+		} {
+			w.enc.WriteField(f)
+		}
+		w.cached = nil
+		if onlyIndexes(w.buf) {
+			w.cached, w.auth = append([]byte(nil), w.buf...), auth
+		}
+	} else {
+		w.buf = append(w.buf[:0], w.cached...)
+	}
+	// A length is another each time, and would drive the rest out of the table:
+	// it is written as a literal without indexing, name 28 of the static table.
+	w.buf = append(w.buf, 0x0f, 28-0x0f)
+	digits := len(w.buf)
+	w.buf = append(w.buf, 0)
+	w.buf = strconv.AppendInt(w.buf, int64(length), 10)
+	w.buf[digits] = byte(len(w.buf) - digits - 1)
+
+	block, flags, kind := []byte(w.buf), http2.Flags(0), http2.FrameHeaders
+	for {
+		n := min(len(block), maxFrame)
+		if n == len(block) {
+			flags |= http2.FlagHeadersEndHeaders
+		}
+		dst = appendFrameHeader(dst, n, kind, flags, id)
+		dst = append(dst, block[:n]...)
+		if block = block[n:]; len(block) == 0 {
+			return dst
+		}
+		kind = http2.FrameContinuation
+	}
+}
+
+// onlyIndexes reports whether each field of the block stands in a table, so
+// that reading it changes nothing (RFC 7541 6.1).
+func onlyIndexes(block []byte) bool {
+	for i := 0; i < len(block); i++ {
+		if block[i]&0x80 == 0 {
+			return false
+		}
+		if block[i] == 0xff {
+			for i++; i < len(block) && block[i]&0x80 != 0; i++ {
+			}
+		}
+	}
+	return true
+}
+
+func appendFrameHeader(dst []byte, length int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
+	return append(dst, byte(length>>16), byte(length>>8), byte(length), byte(kind), byte(flags),
+		byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
+}
+
+func appendUint32(dst []byte, v uint32) []byte {
+	return append(dst, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
+}
+
+func appendSettings(dst []byte, settings ...http2.Setting) []byte {
+	dst = appendFrameHeader(dst, 6*len(settings), http2.FrameSettings, 0, 0)
+	for _, s := range settings {
+		dst = append(dst, byte(s.ID>>8), byte(s.ID))
+		dst = appendUint32(dst, s.Val)
+	}
+	return dst
+}
+
+func appendWindowUpdate(dst []byte, id, n uint32) []byte {
+	return appendUint32(appendFrameHeader(dst, 4, http2.FrameWindowUpdate, 0, id), n)
+}
+
+func appendReset(dst []byte, id uint32, code http2.ErrCode) []byte {
+	return appendUint32(appendFrameHeader(dst, 4, http2.FrameRSTStream, 0, id), uint32(code))
+}
