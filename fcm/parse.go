@@ -28,7 +28,7 @@ func parseRequest(body []byte, strict bool) (*SendRequest, error) {
 	if !utf8.Valid(body) {
 		return nil, &ParseError{Message: notUTF8, Violations: []FieldViolation{{Description: notUTF8}}}
 	}
-	p := parser{scanner: scanner{src: body}, strict: strict}
+	p := parser{scanner: scanner{src: body}, body: string(body), strict: strict}
 	r := new(SendRequest)
 	switch p.kind() {
 	case kindNone:
@@ -61,6 +61,7 @@ func parseRequest(body []byte, strict bool) (*SendRequest, error) {
 // stops being JSON.
 type parser struct {
 	scanner
+	body   string // the source too: what is kept is cut from it, which costs one copy
 	strict bool
 	path   []byte // of the object that is being read: message.android
 	faults []FieldViolation
@@ -104,6 +105,16 @@ func (p *parser) object(s *schema, v reflect.Value) bool {
 		}
 	}
 	return ok
+}
+
+// string reads the string at pos.
+func (p *parser) string() (string, bool) {
+	start := p.pos + 1
+	text, ok := p.text()
+	if ok && len(text) == p.pos-1-start { // escapes are longer than what they stand for
+		return p.body[start : p.pos-1], true
+	}
+	return string(text), ok
 }
 
 // descend adds a name to the path.
@@ -169,8 +180,8 @@ func (p *parser) field(f *field, v reflect.Value) bool {
 func (p *parser) scalar(f *field, v reflect.Value) bool {
 	k := p.kind()
 	if k == kindString && f.form == formText { // most are
-		text, ok := p.text()
-		v.SetString(string(text))
+		text, ok := p.string()
+		v.SetString(text)
 		return ok
 	}
 	raw, ok := p.value()
@@ -234,19 +245,23 @@ func (p *parser) stringMap(m *map[string]string) bool {
 	*m = nil
 	more, ok := p.enter('}')
 	for i := 0; more && ok; i++ {
-		key, isKey := p.key()
-		if !isKey {
+		if p.space() != '"' {
 			return false
 		}
+		key, isKey := p.string()
+		if !isKey || p.space() != ':' {
+			return false
+		}
+		p.pos++
 		if p.kind() == kindString {
-			text, isText := p.text()
+			text, isText := p.string()
 			if !isText {
 				return false
 			}
 			if *m == nil {
 				*m = make(map[string]string)
 			}
-			(*m)[string(key)] = string(text)
+			(*m)[key] = text
 		} else {
 			raw, isValue := p.value()
 			if !isValue {
