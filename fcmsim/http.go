@@ -49,6 +49,8 @@ func (s *Sim) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/projects/{project}/messages:send", s.serveSend)
 	mux.HandleFunc(tokenPath, s.serveToken)
+	mux.HandleFunc(metadataPath, s.serveMetadata)
+	mux.HandleFunc("/{$}", s.servePing)
 	mux.HandleFunc("/", servePathless)
 	return mux
 }

@@ -216,7 +216,7 @@ func (s *Sim) serveToken(w http.ResponseWriter, r *http.Request) {
 	s.answerToken(w, scopes)
 }
 
-// answerToken answers with an access token.
+// answerToken is the answer of token endpoint and metadata server alike.
 func (s *Sim) answerToken(w http.ResponseWriter, scopes []string) {
 	writeOAuth(w, http.StatusOK, struct {
 		AccessToken string `json:"access_token"`

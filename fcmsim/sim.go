@@ -49,6 +49,7 @@ type Sim struct {
 	upstreamOrder ring[*upstreamState]
 	serveErr      error
 	credentials   credentialState
+	tunnels       int
 }
 
 // Start makes a simulator and starts it, as httptest.NewServer does.
