@@ -48,6 +48,9 @@ func (o *Options) wantsHTTP() bool {
 func (s *Sim) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/projects/{project}/messages:send", s.serveSend)
+	s.routesSubscriptions(mux)
+	s.routesIID(mux)
+	mux.HandleFunc("/fcm/notification", s.serveGroups)
 	mux.HandleFunc(tokenPath, s.serveToken)
 	mux.HandleFunc(metadataPath, s.serveMetadata)
 	mux.HandleFunc("/{$}", s.servePing)

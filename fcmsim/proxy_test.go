@@ -34,6 +34,7 @@ func TestM_28_WhoAsksForGoogleThroughTheProxyReachesTheSimulator(t *testing.T) {
 	token := string(sim.Tokens()[0])
 	for _, v := range []struct{ method, url, body, want string }{
 		{"POST", "https://fcm.googleapis.com/v1/projects/penstock-sim/messages:send", `{"message":{"token":"` + token + `"}}`, `"name"`},
+		{"POST", "https://iid.googleapis.com/iid/v1:batchAdd", `{"to":"/topics/news","registration_tokens":["` + token + `"]}`, `"results":[{}]`},
 		{"POST", "https://oauth2.googleapis.com/token", "grant_type=x", "unsupported_grant_type"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), v.method, v.url, strings.NewReader(v.body))
@@ -52,6 +53,9 @@ func TestM_28_WhoAsksForGoogleThroughTheProxyReachesTheSimulator(t *testing.T) {
 		if err != nil || !strings.Contains(string(body), v.want) || resp.ProtoMajor != 2 {
 			t.Errorf("%s: %s %s %s (%v), want %s over HTTP/2", v.url, resp.Proto, resp.Status, body, err, v.want)
 		}
+	}
+	if d, _ := sim.Device(sim.Tokens()[0]); len(d.Topics) != 1 {
+		t.Errorf("the device has the topics %v", d.Topics)
 	}
 }
 

@@ -49,6 +49,9 @@ type Sim struct {
 	upstreamOrder ring[*upstreamState]
 	serveErr      error
 	credentials   credentialState
+	groups        groupBook
+	topicChanges  bucket
+	imported      map[string]ccs.RegistrationToken // by the token of Apple's service
 	tunnels       int
 }
 
@@ -93,6 +96,8 @@ func New(opt *Options) (*Sim, error) {
 			tokens: make(map[string]*accessToken),
 			order:  ring[*accessToken]{max: maxAccessTokens},
 		},
+		groups:   groupBook{byName: make(map[string]*Group), byKey: make(map[string]*Group)},
+		imported: make(map[string]ccs.RegistrationToken),
 	}
 	s.book.reset()
 	for _, group := range []struct {
