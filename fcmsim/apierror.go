@@ -7,6 +7,8 @@ import (
 	"html"
 	"net/http"
 	"strconv"
+
+	"penstock/ccs"
 )
 
 // An apiError is an error reply as Google's servers write it (docs/fcm-http.md,
@@ -128,6 +130,11 @@ func errTooLarge(limit int) *apiError {
 	return &apiError{http: 400, status: invalid,
 		message: fmt.Sprintf("Message is too large. The maximum is %dK (%d bytes).", limit/1024, limit),
 		details: []any{violations(), fcmCode(invalid)}}
+}
+
+// E6.
+func errWebpushTTL() *apiError {
+	return badField("message.webpush.headers.TTL", "TTL must be a non-negative integer.")
 }
 
 // E7.
@@ -296,6 +303,82 @@ func errCancelled() *apiError {
 	return &apiError{http: 499, status: "CANCELLED", message: "The operation was cancelled."}
 }
 
+// errorFacts are what errors say of the simulator.
+type errorFacts struct {
+	project, number string // the project as the URL names it, and its number
+	quota, limit    int    // messages a minute, and bytes
+	path            string
+}
+
+// namedError is the error of a number in docs/fcm-http.md; nil: there is none.
+// Where a number has several texts, letters behind it tell them apart.
+func namedError(name string, of errorFacts) *apiError {
+	switch name {
+	case "E1":
+		return errNoRecipient()
+	case "E2":
+		return errBadToken("message.token")
+	case "E2a":
+		return &apiError{http: 400, status: invalid, message: badArgument,
+			details: []any{fcmCode(invalid), violations(violation{"message.token", "Invalid registration token"})}}
+	case "E3":
+		return errBadTopic()
+	case "E4":
+		return errBadCondition()
+	case "E5":
+		return errTooLarge(of.limit)
+	case "E5a":
+		return &apiError{http: 400, status: invalid, message: "Android message is too big", details: []any{fcmCode(invalid)}}
+	case "E6":
+		return errWebpushTTL()
+	case "E7":
+		return errReservedKey("message.data[0].key", "from")
+	case "E8":
+		return errJSON([]violation{{"message.data[0].value", "Invalid value at 'message.data[0].value' (TYPE_STRING), 12"}})
+	case "E9":
+		return errUnregistered()
+	case "E10":
+		return errAPNSDisabled()
+	case "E10a":
+		return errAPNSUnregistered()
+	case "E11":
+		return errSenderMismatch()
+	case "E12":
+		return errThirdParty()
+	case "E12a":
+		return errThirdPartyOther()
+	case "E13":
+		return errProjectQuota(of.number, of.quota)
+	case "E14":
+		return errQuota("Device")
+	case "E15":
+		return errNoCredential()
+	case "E16":
+		return errBadCredential()
+	case "E17":
+		return errCredentialExpired()
+	case "E18":
+		return errPermission(of.project)
+	case "E19":
+		return errDisabled(of.number)
+	case "E20":
+		return errScope()
+	case "E21":
+		return errInternal()
+	case "E22":
+		return errUnavailable()
+	case "E23":
+		return errBadGateway()
+	case "E24":
+		return errNoPath(of.path)
+	case "E25":
+		return errDeadline()
+	case "E26":
+		return errCancelled()
+	}
+	return nil
+}
+
 // text is the body, as JSON with two spaces a level or, compact, with none; or
 // as a page.
 func (e *apiError) text(compact bool) []byte {
@@ -326,18 +409,43 @@ func (e *apiError) text(compact bool) []byte {
 
 var pageTitles = map[int]string{401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 500: "Server Error", 502: "Server Error", 503: "Service Unavailable"}
 
+// headers writes those of the reply.
+func (e *apiError) headers(h http.Header) {
+	for k, v := range e.header {
+		h[k] = v
+	}
+	h["Content-Type"] = jsonType
+	if e.page {
+		h["Content-Type"] = []string{"text/html; charset=UTF-8"}
+	}
+}
+
+// setHeader adds a header to the reply; an empty value adds none.
+func (e *apiError) setHeader(name, value string) {
+	if value == "" {
+		return
+	}
+	if e.header == nil {
+		e.header = make(http.Header)
+	}
+	e.header.Set(name, value)
+}
+
+// code is FCM's own word for the error, or else its status.
+func (e *apiError) code() ccs.Code {
+	for _, d := range e.details {
+		if f, ok := d.(fcmError); ok {
+			return ccs.Code(f.Code)
+		}
+	}
+	return ccs.Code(e.status)
+}
+
 // write answers a request with the error.
 func (e *apiError) write(w http.ResponseWriter, compact bool) {
 	text := e.text(compact)
 	h := w.Header()
-	for k, v := range e.header {
-		h[k] = v
-	}
-	if e.page {
-		h["Content-Type"] = []string{"text/html; charset=UTF-8"}
-	} else {
-		h["Content-Type"] = jsonType
-	}
+	e.headers(h)
 	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(e.http)
 	_, _ = w.Write(text) // who asked may be gone

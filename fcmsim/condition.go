@@ -20,7 +20,16 @@ type condition func(subscribed func(topic string) bool) bool
 // with Google, parentheses come first and the rest goes from left to right:
 // && does not bind more tightly than ||.
 func parseCondition(text string) (condition, error) {
-	p := &conditionParser{rest: text}
+	return (&conditionParser{rest: text}).parse()
+}
+
+// parseV1Condition is the same for HTTP v1, which knows ! too, in front of a
+// topic or of parentheses.
+func parseV1Condition(text string) (condition, error) {
+	return (&conditionParser{rest: text, not: true}).parse()
+}
+
+func (p *conditionParser) parse() (condition, error) {
 	c, err := p.expression(0)
 	if err != nil {
 		return nil, err
@@ -34,6 +43,7 @@ func parseCondition(text string) (condition, error) {
 type conditionParser struct {
 	rest   string
 	topics int
+	not    bool // ! is known
 }
 
 func (p *conditionParser) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
@@ -72,6 +82,16 @@ func (p *conditionParser) expression(depth int) (condition, error) {
 }
 
 func (p *conditionParser) term(depth int) (condition, error) {
+	if p.not && p.take("!") {
+		if depth >= maxConditionDepth {
+			return nil, errors.New("too many ! follow each other")
+		}
+		c, err := p.term(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		return func(on func(string) bool) bool { return !c(on) }, nil
+	}
 	if p.take("(") {
 		if depth >= maxConditionDepth {
 			return nil, errors.New("parentheses nest too deeply")

@@ -3,6 +3,7 @@ package fcmsim
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,7 +58,8 @@ type Device struct {
 	Received      []Delivery `json:"received,omitempty"`
 }
 
-// A Delivery is one message on a device. What it holds must not be changed.
+// A Delivery is one message on a device, as the device's platform gets it. What
+// it holds must not be changed.
 type Delivery struct {
 	Time         time.Time         `json:"t"`
 	MessageID    ccs.MessageID     `json:"message_id,omitempty"`
@@ -66,6 +68,17 @@ type Delivery struct {
 	Priority     ccs.Priority      `json:"priority,omitempty"`
 	Data         map[string]string `json:"data,omitempty"`
 	Notification map[string]string `json:"notification,omitempty"`
+	// What follows is of messages that came by HTTP v1 only. Notification then
+	// has all fields that the platform shows, by the names of the proto, values
+	// that are no strings as JSON.
+
+	// Headers are those for Apple's service, or for web push.
+	Headers map[string]string `json:"headers,omitempty"`
+	// Payload is what an Apple device, or a browser, gets as JSON.
+	Payload json.RawMessage `json:"payload,omitempty"`
+	// Raw is the message as it was sent, with the parts of all platforms.
+	Raw json.RawMessage `json:"raw,omitempty"`
+
 	// DeletedMessages marks the notice that too many messages had been stored
 	// and all were dropped. It has no other field but Time.
 	DeletedMessages bool `json:"deleted_messages,omitempty"`
@@ -100,10 +113,39 @@ type device struct {
 	received ring[Delivery]
 	minute   bucket
 	hour     bucket
+	burst    bucket // of collapsible messages
+}
+
+// A parcel is a message on its way to devices of one platform, whichever face
+// it came by.
+type parcel struct {
+	id           ccs.MessageID
+	target       ccs.RegistrationToken // what it was sent to: a token, a topic, a condition
+	direct       bool                  // to the device itself, by one of its addresses
+	receipt      bool                  // the sender asked for one
+	pkg          string                // the app that it is restricted to; empty: none
+	ttl          *time.Duration        // nil: the longest
+	collapse     ccs.CollapseKey
+	priority     ccs.Priority
+	shown        bool // it came by v1, and is for the user's eyes
+	data         map[string]string
+	notification map[string]string
+	headers      map[string]string
+	payload, raw json.RawMessage
+}
+
+// parcelOf is a message of CCS: it is the same for all platforms.
+func parcelOf(m *ccs.Downstream) *parcel {
+	return &parcel{
+		id: m.MessageID, target: m.Target(), pkg: m.RestrictedPackageName, ttl: m.TTL,
+		direct:   m.Condition == "" && !strings.HasPrefix(string(m.To), topicPrefix),
+		receipt:  m.DeliveryReceiptRequested,
+		collapse: m.CollapseKey, priority: m.Priority, data: m.Data, notification: m.Notification,
+	}
 }
 
 type storedMessage struct {
-	m       *ccs.Downstream
+	m       *parcel
 	entry   *entry
 	expires time.Time
 }
@@ -111,7 +153,7 @@ type storedMessage struct {
 // A delivered message has still to be told to others, without the mutex.
 type delivered struct {
 	device   *device
-	m        *ccs.Downstream // nil: a notice
+	m        *parcel // nil: a notice
 	delivery Delivery
 }
 
@@ -316,13 +358,13 @@ func (d *device) follows(topic string) bool {
 
 // take gives m to the device, or stores it until the device is online. It
 // appends to out what was delivered.
-func (d *device) take(m *ccs.Downstream, e *entry, now time.Time, out []delivered) []delivered {
+func (d *device) take(m *parcel, e *entry, now time.Time, out []delivered) []delivered {
 	if d.online {
 		return append(out, d.give(m, e, now))
 	}
 	ttl := ccs.MaxTTL
-	if m.TTL != nil {
-		ttl = *m.TTL
+	if m.ttl != nil {
+		ttl = *m.ttl
 	}
 	if ttl > 0 { // else: now or never
 		d.store(&storedMessage{m: m, entry: e, expires: now.Add(ttl)}, now)
@@ -330,13 +372,13 @@ func (d *device) take(m *ccs.Downstream, e *entry, now time.Time, out []delivere
 	return out
 }
 
-func (d *device) give(m *ccs.Downstream, e *entry, now time.Time) delivered {
+func (d *device) give(m *parcel, e *entry, now time.Time) delivered {
 	got := Delivery{
-		Time: now, MessageID: m.MessageID, CollapseKey: m.CollapseKey, Priority: m.Priority,
-		Data: m.Data, Notification: m.Notification,
+		Time: now, MessageID: m.id, CollapseKey: m.collapse, Priority: m.priority,
+		Data: m.data, Notification: m.notification, Headers: m.headers, Payload: m.payload, Raw: m.raw,
 	}
-	if m.Target() != d.token {
-		got.Topic = string(m.Target())
+	if !m.direct {
+		got.Topic = string(m.target)
 	}
 	d.received.add(got)
 	e.DeliveredTo = append(e.DeliveredTo, d.token)
@@ -350,9 +392,9 @@ func (d *device) give(m *ccs.Downstream, e *entry, now time.Time) delivered {
 // when it is online again.
 func (d *device) store(msg *storedMessage, now time.Time) {
 	d.expire(now)
-	key := msg.m.CollapseKey
+	key := d.key(msg.m)
 	if key == "" {
-		plain := func(o *storedMessage) bool { return o.m.CollapseKey == "" }
+		plain := func(o *storedMessage) bool { return d.key(o.m) == "" }
 		n := 0
 		for _, o := range d.stored {
 			if plain(o) {
@@ -365,10 +407,10 @@ func (d *device) store(msg *storedMessage, now time.Time) {
 			return
 		}
 	} else {
-		d.stored = slices.DeleteFunc(d.stored, func(o *storedMessage) bool { return o.m.CollapseKey == key })
+		d.stored = slices.DeleteFunc(d.stored, func(o *storedMessage) bool { return d.key(o.m) == key })
 		oldest, keys := -1, 0
 		for i, o := range d.stored {
-			if o.m.CollapseKey == "" {
+			if d.key(o.m) == "" {
 				continue
 			}
 			if keys++; oldest < 0 {
@@ -380,6 +422,16 @@ func (d *device) store(msg *storedMessage, now time.Time) {
 		}
 	}
 	d.stored = append(d.stored, msg)
+}
+
+// key is what a message is collapsed by; empty: by nothing. What v1 shows to the
+// user on Android always has one, the app's name if no other (docs/fcm-http.md,
+// Quotas).
+func (d *device) key(m *parcel) ccs.CollapseKey {
+	if m.collapse == "" && m.shown && d.platform == PlatformAndroid {
+		return ccs.CollapseKey(d.category)
+	}
+	return m.collapse
 }
 
 func (d *device) expire(now time.Time) {
@@ -411,15 +463,15 @@ func (s *Sim) announce(list []delivered) {
 		if f := s.opt.Events.Delivered; f != nil {
 			f(d.device.token, d.delivery)
 		}
-		if d.m == nil || !d.m.DeliveryReceiptRequested || d.delivery.Topic != "" {
+		if d.m == nil || !d.m.receipt || d.delivery.Topic != "" {
 			continue
 		}
 		// A receipt that finds no room is lost, as it was with Google.
 		_ = s.srv.Offer(d.device.sender, &ccs.Receipt{
-			MessageID:         ccs.ReceiptIDs + d.m.MessageID,
+			MessageID:         ccs.ReceiptIDs + d.m.id,
 			Category:          d.device.category,
 			Status:            ccs.StatusSentToDevice,
-			OriginalMessageID: d.m.MessageID,
+			OriginalMessageID: d.m.id,
 			Device:            d.device.token,
 			SentAt:            d.delivery.Time,
 		}, ccsserver.OfferOptions{})
@@ -430,18 +482,31 @@ func (s *Sim) announce(list []delivered) {
 const (
 	perMinute = 240
 	perHour   = 5000
+	// maxBurst collapsible messages may follow each other; then one may come
+	// in each burstRefill. They do not count where their time to live is 0.
+	maxBurst    = 20
+	burstRefill = 3 * time.Minute
 )
 
-// admit takes one message out of both of the device's buckets, or none out of
-// either.
-func (d *device) admit(now time.Time) bool {
+// admit takes one message out of all of the device's buckets that it falls
+// under, or none out of any. Apple and browsers have limits of their own, which
+// are not known.
+func (d *device) admit(m *parcel, now time.Time) bool {
+	if d.platform != PlatformAndroid {
+		return true
+	}
 	d.minute.fill(now, perMinute, time.Minute)
 	d.hour.fill(now, perHour, time.Hour)
-	if d.minute.tokens < 1 || d.hour.tokens < 1 {
+	d.burst.fill(now, maxBurst, maxBurst*burstRefill)
+	bursts := d.key(m) != "" && (m.ttl == nil || *m.ttl > 0)
+	if d.minute.tokens < 1 || d.hour.tokens < 1 || bursts && d.burst.tokens < 1 {
 		return false
 	}
 	d.minute.tokens--
 	d.hour.tokens--
+	if bursts {
+		d.burst.tokens--
+	}
 	return true
 }
 

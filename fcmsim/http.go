@@ -33,6 +33,9 @@ type web struct {
 	tls, plain *http.Server
 	handed     *handoff // connections that come to the TLS server by other ways
 
+	closing   chan struct{} // closed when requests that a fault holds back have to go
+	closeOnce sync.Once
+
 	// Guarded by Sim.life.
 	tlsListeners, plainListeners []net.Listener
 	tlsURL, plainURL             string
@@ -81,13 +84,14 @@ func (s *Sim) front() http.Handler {
 // newWeb makes the HTTP servers; it starts nothing.
 func (s *Sim) newWeb() error {
 	s.web.tlsListeners, s.web.plainListeners = s.opt.HTTPListeners, s.opt.PlainHTTPListeners
-	s.web.handed = newHandoff()
+	s.web.handed, s.web.closing = newHandoff(), make(chan struct{})
 	server := func() *http.Server {
 		return &http.Server{
 			Handler:           s.front(),
 			ReadHeaderTimeout: httpHeaderTimeout,
 			IdleTimeout:       httpIdleTimeout,
 			MaxHeaderBytes:    maxHTTPHeader,
+			ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 			ErrorLog:          log.New(io.Discard, "", 0), // what peers do wrong is their affair
 		}
 	}
@@ -174,11 +178,36 @@ func (s *Sim) HTTPHandler() http.Handler { return s.front() }
 // behind [Sim.FCMURL], which closes it.
 func (s *Sim) serveTLSConn(c net.Conn) { s.web.handed.give(c) }
 
-// shutdownHTTP lets requests end, until ctx does.
+type connKey struct{}
+
+// resetConn breaks the connection of a request as a network does.
+func resetConn(ctx context.Context) {
+	conn, ok := ctx.Value(connKey{}).(net.Conn)
+	if !ok {
+		return // a server of somebody else's serves the handler
+	}
+	if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = c.NetConn()
+	}
+	switch c := conn.(type) {
+	case interface{ SetLinger(int) error }:
+		_ = c.SetLinger(0)
+	case interface{ Reset() }:
+		c.Reset()
+	}
+	conn.Close()
+}
+
+// goAway says on a request's connection that it takes no more of them.
+func goAway(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }
+
+// shutdownHTTP lets requests end, until ctx does. Those that a fault holds back
+// are broken off.
 func (s *Sim) shutdownHTTP(ctx context.Context) error {
 	if s.web.tls == nil {
 		return nil
 	}
+	s.web.closeOnce.Do(func() { close(s.web.closing) })
 	return errors.Join(s.web.tls.Shutdown(ctx), s.web.plain.Shutdown(ctx))
 }
 
@@ -187,6 +216,7 @@ func (s *Sim) closeHTTP() {
 	if s.web.tls == nil {
 		return
 	}
+	s.web.closeOnce.Do(func() { close(s.web.closing) })
 	_ = s.web.tls.Close() // what fails to close is gone
 	_ = s.web.plain.Close()
 	s.web.handed.Close()

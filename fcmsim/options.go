@@ -18,7 +18,9 @@ const (
 	// QuotasOff enforces none: tests are not about Google's limits by default.
 	QuotasOff Quotas = iota
 	// QuotasGoogle allows 240 messages a minute and 5,000 an hour to one
-	// device; what is beyond is nacked DEVICE_MESSAGE_RATE_EXCEEDED.
+	// device, of collapsible ones 20 at once and then one each 3 minutes; what
+	// is beyond is nacked DEVICE_MESSAGE_RATE_EXCEEDED, or refused with 429
+	// and QUOTA_EXCEEDED. Over HTTP [Options.ProjectQuota] counts too.
 	QuotasGoogle
 )
 
@@ -30,6 +32,12 @@ const (
 	LegacyGone Legacy = iota
 	// Legacy2019 answers as Google did while the protocol lived.
 	Legacy2019
+)
+
+// Defaults of [Options].
+const (
+	defaultMaxPayload   = 4096
+	defaultProjectQuota = 600_000
 )
 
 // Options are what is optional about a [Sim]. The zero value of a field is its
@@ -86,6 +94,19 @@ type Options struct {
 	AnswerDelay time.Duration
 	// Quotas are off by default.
 	Quotas Quotas
+	// ProjectQuota is how many requests to send the project has in a minute
+	// with [QuotasGoogle]. Default: 600,000.
+	ProjectQuota int
+	// RetryAfter is that header of answers to requests beyond a quota. Default:
+	// none, since nobody has published what Google sends.
+	RetryAfter string
+	// MaxPayload is how many bytes of data and notification a message may have
+	// that comes by HTTP v1. Default: 4,096.
+	MaxPayload int
+	// AppleGone has a message to a dead Apple device answered as its service
+	// does that is asked only now: E10 in docs/fcm-http.md, 400. The default,
+	// E10a, is 404.
+	AppleGone string
 	// RecordMax is how many receptions the record holds; at the bound the
 	// oldest goes, and is counted. Default 200,000.
 	RecordMax int
@@ -126,6 +147,8 @@ func (o *Options) withDefaults() (Options, error) {
 		{"DeadDevices", &c.DeadDevices, 2},
 		{"ForeignDevices", &c.ForeignDevices, 2},
 		{"RecordMax", &c.RecordMax, 200_000},
+		{"ProjectQuota", &c.ProjectQuota, defaultProjectQuota},
+		{"MaxPayload", &c.MaxPayload, defaultMaxPayload},
 	} {
 		if *n.v < 0 {
 			return c, fmt.Errorf("fcmsim: Options.%s is negative", n.name)
@@ -141,6 +164,10 @@ func (o *Options) withDefaults() (Options, error) {
 		return c, errors.New("fcmsim: Options.AnswerDelay is negative")
 	case c.Quotas > QuotasGoogle:
 		return c, errors.New("fcmsim: Options.Quotas is neither QuotasOff nor QuotasGoogle")
+	case c.AppleGone != "" && c.AppleGone != "E10" && c.AppleGone != "E10a":
+		return c, errors.New("fcmsim: Options.AppleGone is neither E10 nor E10a")
+	case !isHeaderValue(c.RetryAfter):
+		return c, errors.New("fcmsim: Options.RetryAfter is no value of a header")
 	case c.SenderID != "" && !isDigits(string(c.SenderID)):
 		return c, errors.New("fcmsim: Options.SenderID is not a project number: up to 20 digits")
 	case c.ProjectID != "" && !isProjectID(c.ProjectID):

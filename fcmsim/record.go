@@ -34,7 +34,19 @@ type Reception struct {
 	// StreamEnded is when the stream that brought it was cut or had ended;
 	// zero while it lives.
 	StreamEnded time.Time `json:"stream_ended,omitzero"`
+
+	// Face is v1 for what came by HTTP v1, a request each, refused ones too;
+	// empty for CCS. What follows is of HTTP. MessageID is then the one that
+	// FCM gave, if it did, and Error the FcmError, or else the status.
+	Face         string `json:"face,omitempty"`
+	Status       int    `json:"status,omitempty"` // of HTTP; 0: none was written
+	ValidateOnly bool   `json:"validate_only,omitempty"`
+	// Request is the body as it came; nil if it was not JSON, or not read.
+	Request json.RawMessage `json:"request,omitempty"`
 }
+
+// faceV1 marks what came by HTTP v1.
+const faceV1 = "v1"
 
 // MarshalJSON writes empty objects and lists, never null.
 func (r Reception) MarshalJSON() ([]byte, error) {
@@ -55,13 +67,24 @@ func (r Reception) MarshalJSON() ([]byte, error) {
 // already when its message is delivered. Guarded by the simulator's mutex.
 type entry struct {
 	Reception
-	stream *stream
+	stream  *stream // nil: it came by HTTP
+	request string  // of HTTP
 }
 
 // shared is the reception with maps and lists that the entry goes on using;
-// they are only ever replaced or appended to.
+// they are only ever replaced or appended to. Those of a request over HTTP are
+// read when somebody asks for them.
 func (e *entry) shared() Reception {
 	r := e.Reception
+	if e.request != "" {
+		var v v1Send
+		if err := v.parse(e.request); err == nil || !v.broken {
+			r.Request = json.RawMessage(e.request)
+			message := v.get(0, "message")
+			r.Data = v.pairs(message, "data")
+			r.Notification = v.fields(nil, v.in(message, "notification"))
+		}
+	}
 	if e.stream != nil {
 		r.StreamEnded = e.stream.ended
 	}
@@ -108,9 +131,11 @@ type recordBook struct {
 }
 
 func (b *recordBook) add(e *entry) {
-	e.Repeated = b.seen[e.MessageID] > 0
-	b.seen[e.MessageID]++
-	if old, gone := b.entries.add(e); gone {
+	if e.Face == "" { // the ids of HTTP are the simulator's own
+		e.Repeated = b.seen[e.MessageID] > 0
+		b.seen[e.MessageID]++
+	}
+	if old, gone := b.entries.add(e); gone && old.Face == "" {
 		if b.seen[old.MessageID]--; b.seen[old.MessageID] == 0 {
 			delete(b.seen, old.MessageID)
 		}

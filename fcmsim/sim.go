@@ -44,6 +44,8 @@ type Sim struct {
 	conns         map[string]*faultConn // of streams that are being bound
 	book          recordBook
 	faults        []*faultState
+	quota         minuteQuota
+	lastID        int64 // of a v1 message
 	upstreams     map[upstreamKey]*upstreamState
 	latest        map[ccs.MessageID]*upstreamState
 	upstreamOrder ring[*upstreamState]

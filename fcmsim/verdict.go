@@ -32,7 +32,7 @@ func (s *Sim) downstream(r *ccsserver.Request) {
 		s.mu.Unlock()
 		return
 	}
-	do := s.applyFault(m)
+	do := s.applyFault(FaceCCS, m.Target(), "")
 	if do.Slow > 0 {
 		st.conn.slow(do.Slow, do.SlowFor)
 	}
@@ -104,7 +104,7 @@ func (s *Sim) verdict(m *ccs.Downstream, e *entry, now time.Time) ([]delivered, 
 		return s.publish(m, e, now, func(d *device) bool { _, on := d.topics[name]; return on }), nil
 	}
 
-	d := s.devices[m.To]
+	d, p := s.devices[m.To], parcelOf(m)
 	switch {
 	case d == nil:
 		return nil, &ccs.NackError{Code: ccs.CodeBadRegistration, Description: "Invalid token on 'to' field: " + m.To.Redacted()}
@@ -112,14 +112,14 @@ func (s *Sim) verdict(m *ccs.Downstream, e *entry, now time.Time) ([]delivered, 
 		return nil, &ccs.NackError{Code: ccs.CodeSenderIDMismatch}
 	case !d.live:
 		return nil, &ccs.NackError{Code: ccs.CodeDeviceUnregistered}
-	case !d.admits(m):
+	case !d.admits(p):
 		return nil, &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "restricted_package_name is not that of the app with this token"}
-	case s.opt.Quotas == QuotasGoogle && !d.admit(now):
+	case s.opt.Quotas == QuotasGoogle && !d.admit(p, now):
 		return nil, &ccs.NackError{Code: ccs.CodeDeviceMessageRateExceeded}
 	case m.DryRun:
 		return nil, nil
 	}
-	return d.take(m, e, now, nil), nil
+	return d.take(p, e, now, nil), nil
 }
 
 // publish hands m to every live device of the sender that on chooses. Nobody
@@ -129,15 +129,14 @@ func (s *Sim) publish(m *ccs.Downstream, e *entry, now time.Time, on func(*devic
 		return nil
 	}
 	var out []delivered
+	p := parcelOf(m)
 	for _, d := range s.order {
-		if d.live && d.sender == s.state.SenderID && d.admits(m) && on(d) {
-			out = d.take(m, e, now, out)
+		if d.live && d.sender == s.state.SenderID && d.admits(p) && on(d) {
+			out = d.take(p, e, now, out)
 		}
 	}
 	return out
 }
 
 // admits reports whether m is meant for the app on the device.
-func (d *device) admits(m *ccs.Downstream) bool {
-	return m.RestrictedPackageName == "" || m.RestrictedPackageName == string(d.category)
-}
+func (d *device) admits(m *parcel) bool { return m.pkg == "" || m.pkg == string(d.category) }
