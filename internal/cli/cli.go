@@ -67,6 +67,9 @@ type grammar struct {
 	Send    sendCmd    `cmd:"" help:"Send messages to any CCS endpoint and print what became of each."`
 	Listen  listenCmd  `cmd:"" help:"Print what devices send, message by message, and hand it to a command."`
 	Bench   benchCmd   `cmd:"" help:"Measure this machine, and Penstock on it."`
+	Project projectCmd `cmd:"" help:"Make and list projects, and their server keys."`
+	Config  configCmd  `cmd:"" help:"Check a configuration, or print what counts in the end."`
+	CA      caCmd      `cmd:"" name:"ca" help:"Print the certificate of Penstock's own CA, for those who connect."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -57,14 +57,20 @@ func (c *Config) WithBook(b *Book) (*Config, error) {
 			n.places[path] = at
 		}
 	}
-	for path, at := range b.places {
-		if n.places[path] == "" {
-			n.places[path] = at
-		}
-	}
+	n.addPlaces(b)
 	var problems Problems
 	n.check(&problems)
 	return &n, problems.err()
+}
+
+// addPlaces takes over where the book's values stand. Where a project of the
+// file has the same name, its places stay.
+func (c *Config) addPlaces(b *Book) {
+	for path, at := range b.places {
+		if c.places[path] == "" {
+			c.places[path] = at
+		}
+	}
 }
 
 // Write puts the book into a data directory, in one step: whoever reads it

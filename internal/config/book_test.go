@@ -119,6 +119,9 @@ func TestProjectsOfTheBookJoinThoseOfTheFile(t *testing.T) {
 	if all := c.AllProjects(); len(all) != 2 || all[0].Name != "shop" || all[1].Name != "news" || len(c.Projects) != 1 {
 		t.Fatalf("got %v", all)
 	}
+	if got, want := c.Place("projects.news.sender_id"), config.BookPath(data)+":5"; got != want {
+		t.Errorf("the project comes from %s, want %s", got, want)
+	}
 
 	book, err := config.ReadBook(data)
 	if err != nil {

@@ -56,6 +56,7 @@ func Load(src Sources) (*Config, error) {
 			l.problems.add("%v", err)
 		default:
 			c.Book = book
+			c.addPlaces(book)
 		}
 	}
 	// What could not be read would only be complained of twice.

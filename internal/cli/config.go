@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"penstock/internal/config"
+)
+
+// configFlags say which configuration counts.
+type configFlags struct {
+	Config  string `short:"c" placeholder:"FILE" help:"The configuration file (docs/configuration.md)."`
+	DataDir string `name:"data-dir" placeholder:"DIR" help:"Where Penstock keeps its CA, its projects and the secret of its keys. Default: data_dir of the configuration, /var/lib/penstock."`
+}
+
+// sources are where the settings come from. Of the flags only those count that
+// stand on the command line: config reads the environment by itself.
+func (f *configFlags) sources(e *env) config.Sources {
+	src := config.Sources{File: f.Config, Flags: make(map[string]string)}
+	if e.given["data-dir"] {
+		src.Flags["data_dir"] = f.DataDir
+	}
+	return src
+}
+
+// load reads the configuration; what is wrong with it is wrong use.
+func (f *configFlags) load(e *env) (*config.Config, error) {
+	cfg, err := config.Load(f.sources(e))
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return cfg, nil
+}
+
+// configCmd is `penstock config`.
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Find out what is wrong with a configuration, without starting anything."`
+	Print configPrintCmd `cmd:"" help:"Print the configuration that counts, with the place of each value."`
+}
+
+type configCheckCmd struct {
+	configFlags `embed:""`
+
+	JSON bool `name:"json" help:"Print one JSON object."`
+}
+
+// Help is what --help says between the summary and the flags.
+func (c *configCheckCmd) Help() string {
+	return `Reads the file, the environment and the projects of the data directory as "penstock serve" does, and the files that they name. Exit 0: a server would start with it. Exit 2: every problem is named on stderr, with file and line, and with what to do.`
+}
+
+type checkLine struct {
+	OK       bool     `json:"ok"`
+	Projects int      `json:"projects"`
+	Problems []string `json:"problems"`
+}
+
+func (c *configCheckCmd) Run(e *env) error {
+	cfg, err := config.Load(c.sources(e))
+	problems, _ := errors.AsType[config.Problems](err)
+	if c.JSON {
+		line := checkLine{OK: err == nil, Projects: len(cfg.AllProjects()), Problems: append([]string{}, problems...)}
+		if err := json.NewEncoder(e.stdout).Encode(line); err != nil {
+			return fmt.Errorf("stdout: %w", err)
+		}
+		if !line.OK {
+			return &exitError{code: exitUsage}
+		}
+		return nil
+	}
+	if err != nil {
+		for _, p := range problems {
+			fmt.Fprintln(e.stderr, p)
+		}
+		return &exitError{code: exitUsage}
+	}
+	fmt.Fprintf(e.stdout, "The configuration is good: %s.\n", count(len(cfg.AllProjects()), "project"))
+	return nil
+}
+
+// count writes "no project", "1 project", "2 projects".
+func count(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what
+	case 1:
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+type configPrintCmd struct {
+	configFlags `embed:""`
+
+	JSON bool `name:"json" help:"Print one JSON object, without the places."`
+}
+
+// Help is what --help says between the summary and the flags.
+func (c *configPrintCmd) Help() string {
+	return `What is printed is a configuration file with every setting, defaults included; behind each value stands where it comes from. Secrets are "[redacted]".`
+}
+
+func (c *configPrintCmd) Run(e *env) error {
+	cfg, err := c.load(e)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = json.NewEncoder(e.stdout).Encode(cfg)
+	} else {
+		err = cfg.WriteYAML(e.stdout)
+	}
+	if err != nil {
+		return fmt.Errorf("stdout: %w", err)
+	}
+	return nil
+}

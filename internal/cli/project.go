@@ -1,0 +1,351 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"penstock/internal/app"
+	"penstock/internal/config"
+	"penstock/internal/keys"
+)
+
+// projectCmd is `penstock project`.
+type projectCmd struct {
+	Add  projectAddCmd  `cmd:"" help:"Make a project, and its first server key."`
+	List projectListCmd `cmd:"" help:"List the projects and the names of their keys."`
+	Key  projectKeyCmd  `cmd:"" help:"Make another server key for a project, or take one away."`
+}
+
+// A keyLine is what add and key print: the only time that the key shows.
+type keyLine struct {
+	Project   string       `json:"project"`
+	SenderID  string       `json:"sender_id"`
+	ProjectID string       `json:"project_id"`
+	Key       string       `json:"key"`
+	ServerKey string       `json:"server_key"`
+	Fronts    []keys.Front `json:"fronts"`
+}
+
+// firstKey is the name of a project's first key.
+const firstKey = "default"
+
+type projectAddCmd struct {
+	configFlags `embed:""`
+
+	Name            string   `arg:"" help:"What the project is called here: lower-case letters, digits, hyphens."`
+	SenderID        string   `name:"sender-id" required:"" placeholder:"NUMBER" help:"The project's number: with it app servers log in over CCS."`
+	ProjectID       string   `name:"project-id" placeholder:"ID" help:"The project's id at Firebase. Default: the one in the credentials."`
+	CredentialsFile string   `name:"credentials-file" placeholder:"FILE" help:"The JSON file of a service account that may send messages. Default: Google's application default credentials."`
+	CCSEndpoint     string   `name:"ccs-endpoint" placeholder:"HOST:PORT" help:"Send through this CCS endpoint, and not through FCM."`
+	CCSKeyFile      string   `name:"ccs-key-file" placeholder:"FILE" help:"The file with the server key for --ccs-endpoint."`
+	CCSCAFile       string   `name:"ccs-ca-file" placeholder:"FILE" help:"Trust the CA in this file for --ccs-endpoint, and no other. Default: the system's."`
+	CCSSenderID     string   `name:"ccs-sender-id" placeholder:"ID" help:"The sender id for --ccs-endpoint. Default: that of --sender-id."`
+	Fronts          []string `placeholder:"ccs,legacy,v1" help:"Where the key counts. Default: everywhere."`
+	JSON            bool     `name:"json" help:"Print one JSON object."`
+}
+
+// Help is what --help says between the summary and the flags.
+func (c *projectAddCmd) Help() string {
+	return `The project goes into projects.json of the data directory; a running server takes it over within seconds. Its server key is printed once and kept as a hash only: another one comes from "penstock project key".
+
+  penstock project add shop --sender-id 1234567890 --credentials-file shop-sa.json
+  penstock project add shop --sender-id 1234567890 --ccs-endpoint other-penstock:5235 --ccs-key-file key
+
+The sender id is the project's number, in Firebase's console under Cloud Messaging. The service account comes from there too, under Service accounts.`
+}
+
+func (c *projectAddCmd) Run(e *env) error {
+	cfg, err := c.load(e)
+	if err != nil {
+		return err
+	}
+	p := config.NewProject(c.Name)
+	p.SenderID, p.ProjectID = c.SenderID, c.ProjectID
+	if err := c.transport(&p.Transport); err != nil {
+		return err
+	}
+	key, record, err := newKey(cfg.DataDir, firstKey, c.Fronts)
+	if err != nil {
+		return err
+	}
+	p.Keys = []*config.Key{record}
+	err = config.EditBook(cfg.DataDir, func(b *config.Book) error {
+		if b.Project(c.Name) != nil {
+			return usage("there is a project %s already: give another name, or make it another key with penstock project key %s", c.Name, c.Name)
+		}
+		b.Projects = append(b.Projects, p)
+		_, err := cfg.WithBook(b)
+		return err
+	})
+	if err != nil {
+		return editError(err)
+	}
+	if err := printKey(e, c.JSON, p, record, key); err != nil {
+		return err
+	}
+	if p.Transport.FCM.ApplicationDefault && !c.JSON {
+		fmt.Fprintln(e.stderr, "It sends with Google's application default credentials; --credentials-file gives it a service account of its own.")
+	}
+	return nil
+}
+
+// transport sets where the project's messages go.
+func (c *projectAddCmd) transport(t *config.Transport) error {
+	for _, file := range []*string{&c.CredentialsFile, &c.CCSKeyFile, &c.CCSCAFile} {
+		if *file == "" {
+			continue
+		}
+		path, err := filepath.Abs(*file) // the server may run elsewhere
+		if err != nil {
+			return err
+		}
+		*file = path
+	}
+	switch {
+	case c.CCSEndpoint != "" && c.CredentialsFile != "":
+		return usage("--ccs-endpoint and --credentials-file exclude each other: a project sends through one of them")
+	case c.CCSEndpoint == "" && c.CCSKeyFile+c.CCSCAFile+c.CCSSenderID != "":
+		return usage("--ccs-key-file, --ccs-ca-file and --ccs-sender-id need --ccs-endpoint")
+	case c.CCSEndpoint != "":
+		t.HasCCS = true
+		t.CCS.Endpoint, t.CCS.KeyFile, t.CCS.CAFile, t.CCS.SenderID, t.CCS.Streams = c.CCSEndpoint, c.CCSKeyFile, c.CCSCAFile, c.CCSSenderID, 1
+	default:
+		t.HasFCM = true
+		t.FCM.CredentialsFile, t.FCM.ApplicationDefault = c.CredentialsFile, c.CredentialsFile == ""
+	}
+	return nil
+}
+
+// newKey makes a server key, and what is kept of it.
+func newKey(dataDir, name string, fronts []string) (keys.Key, *config.Key, error) {
+	for _, f := range fronts {
+		if !slices.Contains(keys.Fronts(), keys.Front(f)) {
+			return keys.Key{}, nil, usage("--fronts has %q: give ccs, legacy or v1, with commas between them", f)
+		}
+	}
+	secret, err := app.KeySecret(dataDir)
+	if err != nil {
+		return keys.Key{}, nil, err
+	}
+	key := keys.Generate()
+	hash, err := secret.Hash(key.Reveal()).MarshalText()
+	if err != nil {
+		return keys.Key{}, nil, err
+	}
+	return key, &config.Key{Name: name, Hash: string(hash), Fronts: fronts, Created: time.Now().UTC().Format(time.RFC3339)}, nil
+}
+
+// editError tells wrong use from what failed.
+func editError(err error) error {
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		return &exitError{exitUsage, problems}
+	}
+	return err
+}
+
+func printKey(e *env, asJSON bool, p *config.Project, record *config.Key, key keys.Key) error {
+	line := keyLine{Project: p.Name, SenderID: p.SenderID, ProjectID: p.ProjectID, Key: record.Name, ServerKey: key.Reveal(), Fronts: frontsOf(record)}
+	var err error
+	if asJSON {
+		err = json.NewEncoder(e.stdout).Encode(line)
+	} else {
+		_, err = fmt.Fprintf(e.stdout, `Project %s, key %s, good for %s. It is shown this once:
+
+  %s
+
+CCS: log in as %s with it. Legacy HTTP: "Authorization: key=…". HTTP v1: "Authorization: Bearer …".
+`, p.Name, record.Name, listFronts(record), line.ServerKey, p.SenderID)
+	}
+	if err != nil {
+		return fmt.Errorf("stdout: %w", err)
+	}
+	return nil
+}
+
+// frontsOf lists where a key counts.
+func frontsOf(k *config.Key) []keys.Front {
+	if len(k.Fronts) == 0 {
+		return keys.Fronts()
+	}
+	var fronts []keys.Front
+	for _, f := range k.Fronts {
+		fronts = append(fronts, keys.Front(f))
+	}
+	return fronts
+}
+
+func listFronts(k *config.Key) string {
+	var names []string
+	for _, f := range frontsOf(k) {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
+type projectListCmd struct {
+	configFlags `embed:""`
+
+	JSON bool `name:"json" help:"Print one JSON object a line."`
+}
+
+type projectLine struct {
+	Project   string        `json:"project"`
+	SenderID  string        `json:"sender_id"`
+	ProjectID string        `json:"project_id"`
+	Transport string        `json:"transport"`
+	From      string        `json:"from"`
+	Keys      []projectKeys `json:"keys"`
+}
+
+type projectKeys struct {
+	Key     string       `json:"key"`
+	Fronts  []keys.Front `json:"fronts"`
+	Created string       `json:"created"`
+}
+
+func (c *projectListCmd) Run(e *env) error {
+	cfg, err := c.load(e)
+	if err != nil {
+		return err
+	}
+	for _, p := range cfg.AllProjects() {
+		line := projectLine{
+			Project: p.Name, SenderID: p.SenderID, ProjectID: p.ProjectID, Transport: "fcm",
+			From: cfg.Place("projects." + p.Name), Keys: []projectKeys{},
+		}
+		if p.Transport.HasCCS {
+			line.Transport = "ccs"
+		}
+		words := fmt.Sprintf("%s  sender id %s, through %s, from %s\n", p.Name, p.SenderID, line.Transport, line.From)
+		for _, k := range p.Keys {
+			line.Keys = append(line.Keys, projectKeys{k.Name, frontsOf(k), k.Created})
+			words += fmt.Sprintf("  key %s: %s\n", strings.TrimSpace(k.Name+"  "+k.Created), listFronts(k))
+		}
+		if c.JSON {
+			err = json.NewEncoder(e.stdout).Encode(line)
+		} else {
+			_, err = fmt.Fprint(e.stdout, words)
+		}
+		if err != nil {
+			return fmt.Errorf("stdout: %w", err)
+		}
+	}
+	if len(cfg.AllProjects()) == 0 {
+		fmt.Fprintln(e.stderr, "There are no projects: make one with penstock project add.")
+	}
+	return nil
+}
+
+type projectKeyCmd struct {
+	configFlags `embed:""`
+
+	Project string   `arg:"" name:"name" help:"The project."`
+	Name    string   `placeholder:"N" help:"What the key is called. Default: key-2, key-3 and so on."`
+	Fronts  []string `placeholder:"ccs,legacy,v1" help:"Where the key counts. Default: everywhere."`
+	Revoke  string   `placeholder:"N" help:"Take the key of this name away, and make none."`
+	JSON    bool     `name:"json" help:"Print one JSON object."`
+}
+
+// Help is what --help says between the summary and the flags.
+func (c *projectKeyCmd) Help() string {
+	return `A running server takes the change over within seconds. CCS streams that are open go on; a key that was taken away opens no new one. To change a key without a break, make another, give it to the senders, and take the old one away:
+
+  penstock project key shop --name backend-2
+  penstock project key shop --revoke default
+
+Keys of projects in the configuration file are changed there.`
+}
+
+type revokeLine struct {
+	Project string `json:"project"`
+	Revoked string `json:"revoked"`
+}
+
+// Run works though other parts of the configuration are broken: a key that was
+// stolen must go.
+func (c *projectKeyCmd) Run(e *env) error {
+	cfg, err := config.Load(c.sources(e))
+	if err != nil && c.Revoke == "" {
+		return &exitError{exitUsage, err}
+	}
+	if c.Revoke != "" {
+		if c.Name != "" || len(c.Fronts) > 0 {
+			return usage("--revoke takes a key away: --name and --fronts are for a new one")
+		}
+		return c.revoke(e, cfg)
+	}
+	var p *config.Project
+	var key keys.Key
+	var record *config.Key
+	err = config.EditBook(cfg.DataDir, func(b *config.Book) error {
+		var err error
+		if p, err = c.find(cfg, b); err != nil {
+			return err
+		}
+		if c.Name == "" {
+			for n := 2; c.Name == "" || indexKey(p, c.Name) >= 0; n++ {
+				c.Name = fmt.Sprintf("key-%d", n)
+			}
+		}
+		if indexKey(p, c.Name) >= 0 {
+			return usage("project %s has a key %s already: give another --name, or take it away with --revoke %s", p.Name, c.Name, c.Name)
+		}
+		if key, record, err = newKey(cfg.DataDir, c.Name, c.Fronts); err != nil {
+			return err
+		}
+		p.Keys = append(p.Keys, record)
+		_, err = cfg.WithBook(b)
+		return err
+	})
+	if err != nil {
+		return editError(err)
+	}
+	return printKey(e, c.JSON, p, record, key)
+}
+
+func (c *projectKeyCmd) revoke(e *env, cfg *config.Config) error {
+	err := config.EditBook(cfg.DataDir, func(b *config.Book) error {
+		p, err := c.find(cfg, b)
+		if err != nil {
+			return err
+		}
+		i := indexKey(p, c.Revoke)
+		if i < 0 {
+			return usage("project %s has no key %s: penstock project list tells their names", p.Name, c.Revoke)
+		}
+		p.Keys = slices.Delete(p.Keys, i, i+1)
+		return nil
+	})
+	if err != nil {
+		return editError(err)
+	}
+	if c.JSON {
+		err = json.NewEncoder(e.stdout).Encode(revokeLine{c.Project, c.Revoke})
+	} else {
+		_, err = fmt.Fprintf(e.stdout, "Project %s: key %s is no key any more.\n", c.Project, c.Revoke)
+	}
+	if err != nil {
+		return fmt.Errorf("stdout: %w", err)
+	}
+	return nil
+}
+
+// find finds the project in the book.
+func (c *projectKeyCmd) find(cfg *config.Config, b *config.Book) (*config.Project, error) {
+	if p := b.Project(c.Project); p != nil {
+		return p, nil
+	}
+	if slices.ContainsFunc(cfg.Projects, func(p *config.Project) bool { return p.Name == c.Project }) {
+		return nil, usage("project %s stands at %s: change its keys there", c.Project, cfg.Place("projects."+c.Project))
+	}
+	return nil, usage("there is no project %s: penstock project list tells which there are", c.Project)
+}
+
+func indexKey(p *config.Project, name string) int {
+	return slices.IndexFunc(p.Keys, func(k *config.Key) bool { return k.Name == name })
+}
