@@ -1,18 +1,38 @@
 package ccsserver
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 )
 
-// Reasons for refusing a connection before it says anything.
+// A Limit is one of [ConnectionLimits] by a word for metrics; the set is closed.
+type Limit string
+
+// The limits.
+const (
+	LimitPerAddress      Limit = "per_address"
+	LimitRate            Limit = "rate"
+	LimitUnauthenticated Limit = "unauthenticated"
+	LimitPerSender       Limit = "per_sender"
+)
+
+// A LimitError is why [Events.Refused] tells of a connection that one limit too
+// many stood against.
+type LimitError struct {
+	Limit Limit
+	text  string
+}
+
+func (e *LimitError) Error() string { return e.text }
+
+// Reasons for refusing a connection, all but the last before it says anything.
 var (
-	errTooManyPerAddress = errors.New("too many unauthenticated connections from this address")
-	errTooFast           = errors.New("connections from this address come too fast")
-	errTooMany           = errors.New("too many unauthenticated connections")
+	errTooManyPerAddress = &LimitError{LimitPerAddress, "too many unauthenticated connections from this address"}
+	errTooFast           = &LimitError{LimitRate, "connections from this address come too fast"}
+	errTooMany           = &LimitError{LimitUnauthenticated, "too many unauthenticated connections"}
+	errTooManyStreams    = &LimitError{LimitPerSender, "the sender has as many streams as it may"}
 )
 
 // maxAddresses bounds how many addresses the gate remembers. At the bound those

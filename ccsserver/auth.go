@@ -316,8 +316,6 @@ func (l *login) bind(el xmpp.Element) (*session, error) {
 	return nil, err
 }
 
-var errTooManyStreams = errors.New("the sender has as many streams as it may")
-
 func randomHex() string {
 	var b [8]byte
 	rand.Read(b[:])

@@ -329,3 +329,42 @@ func TestEventsTellTheStory(t *testing.T) {
 		}
 	})
 }
+
+// Whoever counts refusals by limit goes by the error's type.
+func TestRefusalsNameTheirLimit(t *testing.T) {
+	for want, tt := range map[ccsserver.Limit]struct {
+		limits ccsserver.ConnectionLimits
+		last   func(t *testing.T, srv *server)
+	}{
+		ccsserver.LimitPerAddress:      {ccsserver.ConnectionLimits{PerAddress: 1}, nil},
+		ccsserver.LimitRate:            {ccsserver.ConnectionLimits{Rate: 1, Burst: 1}, nil},
+		ccsserver.LimitUnauthenticated: {ccsserver.ConnectionLimits{Unauthenticated: 1}, nil},
+		ccsserver.LimitPerSender: {ccsserver.ConnectionLimits{PerSender: 1}, func(t *testing.T, srv *server) {
+			srv.bind(t)
+			p := srv.dial(t)
+			p.login(sender)
+			p.write(bindIQ)
+			p.wait()
+			p.hangUp()
+			p.wait()
+		}},
+	} {
+		t.Run(string(want), func(t *testing.T) {
+			play(t, &ccsserver.Options{Connections: tt.limits}, func(t *testing.T, srv *server) {
+				if tt.last != nil {
+					tt.last(t, srv)
+				} else {
+					srv.dialFrom(t, "192.0.2.1:1").open(featuresLogin)
+					srv.dialFrom(t, "192.0.2.1:2").wantClosed()
+				}
+				why := srv.refused()
+				if len(why) != 1 {
+					t.Fatalf("refused: %v", why)
+				}
+				if limit, ok := errors.AsType[*ccsserver.LimitError](why[0]); !ok || limit.Limit != want || limit.Error() == "" {
+					t.Errorf("got %v", why[0])
+				}
+			})
+		})
+	}
+}
