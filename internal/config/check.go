@@ -73,8 +73,8 @@ func (c *Config) check(problems *Problems) {
 	if c.HTTP.OwnTLS && c.HTTP.TLS.CertFile != "" {
 		k.wrong("http.own_tls", "is on, and there is a cert_file too: keep one of them")
 	}
-	if c.VerdictTimeout < time.Second || c.VerdictTimeout > 5*time.Minute {
-		k.wrong("verdict_timeout", "is %s: give 1s to 5m", durationText(c.VerdictTimeout))
+	if c.VerdictTimeout < 2*time.Second || c.VerdictTimeout > 5*time.Minute {
+		k.wrong("verdict_timeout", "is %s: give 2s to 5m", durationText(c.VerdictTimeout))
 	}
 	k.limits()
 
@@ -122,8 +122,8 @@ func (c checker) project(p *Project) {
 	if p.ProjectID != "" && !projectID.MatchString(p.ProjectID) {
 		c.wrong(path+".project_id", "is %q: give the project's id, such as my-app-1a2b3, as Firebase's console shows it", p.ProjectID)
 	}
-	if p.VerdictTimeout < 0 || p.VerdictTimeout > c.VerdictTimeout {
-		c.wrong(path+".verdict_timeout", "is %s: give at most the general verdict_timeout, %s, or raise that", durationText(p.VerdictTimeout), durationText(c.VerdictTimeout))
+	if p.VerdictTimeout != 0 && (p.VerdictTimeout < 2*time.Second || p.VerdictTimeout > c.VerdictTimeout) {
+		c.wrong(path+".verdict_timeout", "is %s: give 2s to the general verdict_timeout, %s, or raise that", durationText(p.VerdictTimeout), durationText(c.VerdictTimeout))
 	}
 	// A project that commands made may lose its last key: it must stop working,
 	// not keep the rest from being read.

@@ -26,7 +26,7 @@ func (c *Config) settings() []setting {
 		{key: "data_dir", to: &c.DataDir, def: "/var/lib/penstock", path: true, doc: "The directory for what Penstock keeps: its CA, the secret of the key hashes, projects.json. It is made if it is missing, and must be the owner's alone."},
 		{key: "key_files_readable_by", to: &c.KeyFilesReadableBy, def: "owner", words: []string{"owner", "group", "everyone"}, doc: "Who may be able to read files with secrets before Penstock refuses to start. Where a platform mounts secrets with wider modes, say group or everyone."},
 		{key: "ca_names", to: &c.CANames, doc: "Names and addresses by which programs call this machine, for certificates of Penstock's own CA, beside its host name, localhost and those of Google's endpoints."},
-		{key: "verdict_timeout", to: &c.VerdictTimeout, def: "12s", doc: "How long a sender waits for FCM's verdict; after it the answer is SERVICE_UNAVAILABLE, outcome unknown. 1s to 5m."},
+		{key: "verdict_timeout", to: &c.VerdictTimeout, def: "12s", doc: "How long a sender waits for FCM's verdict; after it the answer is SERVICE_UNAVAILABLE, outcome unknown. 2s to 5m."},
 		{key: "ccs", to: &c.CCS, doc: "Where app servers connect that speak CCS, over TLS."},
 		{key: "http", to: &c.HTTP, doc: "Where senders of legacy HTTP and of HTTP v1 connect."},
 		{key: "admin", to: &c.Admin, doc: "Health, readiness and metrics. Nobody is asked for a password there."},
@@ -38,14 +38,18 @@ func (c *Config) settings() []setting {
 
 // CCS is the listener for app servers.
 type CCS struct {
-	Listen []string
-	TLS    TLS
+	Listen               []string
+	TLS                  TLS
+	StrictPayload        bool
+	AuthenticationFailed bool
 }
 
 func (c *CCS) settings() []setting {
 	return []setting{
 		{key: "listen", to: &c.Listen, def: ":5235,:5236", doc: "Addresses to listen on, host:port each. Empty: no CCS."},
 		{key: "tls", to: &c.TLS, doc: "The certificate. Without one Penstock makes a CA of its own in the data directory: see `penstock ca`."},
+		{key: "strict_payload", to: &c.StrictPayload, def: "false", doc: "Refuse JSON that stands in its stanza unescaped, as some old senders write it."},
+		{key: "authentication_failed", to: &c.AuthenticationFailed, def: "false", doc: "Answer AUTHENTICATION_FAILED, and not SERVICE_UNAVAILABLE, when Penstock's own credentials are the trouble."},
 	}
 }
 
@@ -64,6 +68,9 @@ type HTTP struct {
 	Listen []string
 	TLS    TLS
 	OwnTLS bool
+
+	LegacyStrict bool
+	V1Strict     bool
 }
 
 func (h *HTTP) settings() []setting {
@@ -71,6 +78,8 @@ func (h *HTTP) settings() []setting {
 		{key: "listen", to: &h.Listen, def: ":8080", doc: "Addresses to listen on, host:port each. Empty: no HTTP fronts."},
 		{key: "tls", to: &h.TLS, doc: "The certificate. Without one the fronts are plain HTTP, for a proxy in front, unless own_tls is on."},
 		{key: "own_tls", to: &h.OwnTLS, def: "false", doc: "TLS with a certificate of Penstock's own CA."},
+		{key: "legacy_strict", to: &h.LegacyStrict, def: "false", doc: "Legacy HTTP: answer a missing recipient, a reserved key or an odd time_to_live with 400 and a sentence, as Google's server was seen to do, and not with 200 and a word, as Google documented."},
+		{key: "v1_strict", to: &h.V1Strict, def: "false", doc: "HTTP v1: refuse fields that are not known, as FCM does, and do not pass them on."},
 	}
 }
 

@@ -252,7 +252,7 @@ func TestWhatCannotBe(t *testing.T) {
 	project := func(old, with string) string { return strings.Replace(shop, old, with, 1) }
 	const at = " at DIR/penstock.yaml:"
 	for _, tt := range []struct{ name, text, want string }{
-		{"verdict_timeout too short", "verdict_timeout: 10ms", "`verdict_timeout`" + at + "1 is 10ms: give 1s to 5m"},
+		{"verdict_timeout too short", "verdict_timeout: 10ms", "`verdict_timeout`" + at + "1 is 10ms: give 2s to 5m"},
 		{"verdict_timeout longer than HTTP has time", "verdict_timeout: 40s", "`http_write_timeout` in limits is 30s: give more than verdict_timeout, 40s, or answers are cut off"},
 		{"address", "http: {listen: 8080}", "`listen` in http" + at + "1 has \"8080\": give host:port, such as 127.0.0.1:8080, or :8080 for all addresses"},
 		{"admin address", "admin: {listen: a:b:c}", "`listen` in admin" + at + "1 has \"a:b:c\": give host:port, such as 127.0.0.1:8080, or :8080 for all addresses"},
@@ -267,7 +267,8 @@ func TestWhatCannotBe(t *testing.T) {
 		{"name", project("name: shop", "name: Shop"), "`name` in project Shop" + at + "3 is \"Shop\": give up to 63 lower-case letters, digits and hyphens"},
 		{"sender id", project(`"1234567890"`, "12a"), "`sender_id` in project shop" + at + "4 is \"12a\": give the project's number, digits only, as Firebase's console shows it under Cloud Messaging"},
 		{"project id", project("keys:", "project_id: My App\n    keys:"), "`project_id` in project shop" + at + "5 is \"My App\": give the project's id, such as my-app-1a2b3, as Firebase's console shows it"},
-		{"long verdict", project("keys:", "verdict_timeout: 13s\n    keys:"), "`verdict_timeout` in project shop" + at + "5 is 13s: give at most the general verdict_timeout, 12s, or raise that"},
+		{"long verdict", project("keys:", "verdict_timeout: 13s\n    keys:"), "`verdict_timeout` in project shop" + at + "5 is 13s: give 2s to the general verdict_timeout, 12s, or raise that"},
+		{"short verdict", project("keys:", "verdict_timeout: 1s\n    keys:"), "`verdict_timeout` in project shop" + at + "5 is 1s: give 2s to the general verdict_timeout, 12s, or raise that"},
 		{"no keys", project("keys: KEYS", "keys: []"), "`keys` in project shop" + at + "3 is empty, so that nobody could send: give a key a name and a secret_file, such as keys: [{name: backend, secret_file: /run/secrets/shop-key}]"},
 		{"a key without a key", project("KEYS", "[{name: a}]"), "`secret_file` in key a of project shop" + at + "5 must be given, or else secret or hash: exactly one of the three"},
 		{"two keys in one", project("KEYS", "[{name: a, secret: b, hash: c}]"), "`secret_file` in key a of project shop" + at + "5 must be given, or else secret or hash: exactly one of the three"},

@@ -106,7 +106,7 @@ func (f *FCM) settings() []setting {
 		{key: "application_default", to: &f.ApplicationDefault, def: "false", doc: "Google's application default credentials: GOOGLE_APPLICATION_CREDENTIALS, gcloud's, or the machine's."},
 		{key: "endpoint", to: &f.Endpoint, def: "https://fcm.googleapis.com", doc: "Where FCM is: a simulator's address, for instance."},
 		{key: "ca_file", to: &f.CAFile, path: true, doc: "Trust the CAs in this PEM file, and no others, for the endpoint and for tokens. Default: the system's."},
-		{key: "max_connections", to: &f.MaxConnections, def: "10", doc: "HTTP/2 connections at most; each carries as many messages at a time as FCM allows, 100."},
+		{key: "max_connections", to: &f.MaxConnections, def: "40", doc: "HTTP/2 connections at most; each carries as many messages at a time as FCM allows, 100."},
 		{key: "proxy", to: &f.Proxy, doc: "An HTTP proxy's URL. Default: the environment's HTTPS_PROXY and NO_PROXY; `none` for no proxy at all."},
 	}
 }
@@ -173,20 +173,22 @@ func (q *Quotas) settings() []setting {
 
 // Translate are the translator's settings.
 type Translate struct {
-	NullData    string
-	OddPriority string
-	PassThrough bool
-	SizeLimit   int
-	Strict      bool
+	OddPriority   string
+	PassThrough   bool
+	ThreadFromTag bool
+	WebTag        bool
+	MessageIDKey  string
+	SizeLimit     int
 }
 
 func (t *Translate) settings() []setting {
 	return []setting{
-		{key: "null_data", to: &t.NullData, def: "drop", words: []string{"drop", "empty", "null"}, doc: "What becomes of null in data: the key is dropped, or its value is an empty text, or the text null."},
 		{key: "odd_priority", to: &t.OddPriority, def: "reject", words: []string{"reject", "normal"}, doc: "What becomes of a priority that is neither normal nor high."},
 		{key: "pass_through", to: &t.PassThrough, def: "false", doc: "Pass keys of notification that only HTTP v1 knows on to Android."},
+		{key: "thread_from_tag", to: &t.ThreadFromTag, def: "false", doc: "Make a notification's tag the thread on Apple devices too."},
+		{key: "web_tag", to: &t.WebTag, def: "false", doc: "Make a notification's tag the tag in browsers too."},
+		{key: "message_id_key", to: &t.MessageIDKey, doc: "The key in data under which a message's id travels to the device if its sender asked for a receipt. Default: it does not travel."},
 		{key: "size_limit", to: &t.SizeLimit, def: "0", doc: "Refuse data and notification of more bytes than this. 0: leave it to FCM; the CCS front always keeps to 4096."},
-		{key: "strict", to: &t.Strict, def: "false", doc: "Refuse keys that are not known."},
 	}
 }
 
