@@ -1,0 +1,87 @@
+package observe
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"penstock/ccs"
+	"penstock/fcm"
+)
+
+// A Front has the functions that a front's events need. The fronts' own types
+// are not known here: each takes of the functions what it has a use for.
+type Front struct {
+	o    *Observer
+	name string
+}
+
+// Front returns what the front of that name is to call.
+func (o *Observer) Front(name string) *Front { return &Front{o, name} }
+
+// Accepted counts the messages of a project that are handed on: call its Inc for
+// each.
+func (f *Front) Accepted(project string) prometheus.Counter {
+	return f.o.metrics.accepted.WithLabelValues(project, f.name)
+}
+
+// Answered tells what became of one message.
+func (f *Front) Answered(project, outcome string, took time.Duration) {
+	f.o.metrics.answered.WithLabelValues(project, f.name, f.outcome(outcome)).Inc()
+	f.o.metrics.answer.WithLabelValues(project, f.name).Observe(took.Seconds())
+}
+
+// outcome keeps what a far end may have invented out of the labels.
+func (f *Front) outcome(word string) string {
+	if f.name == "legacy" || outcomes[word] {
+		return word // legacy's words are a closed set by themselves
+	}
+	return "other"
+}
+
+// outcomes are the codes of nacks and the classes of failure.
+var outcomes = func() map[string]bool {
+	m := map[string]bool{"ok": true}
+	for _, code := range []ccs.Code{
+		ccs.CodeInvalidJSON, ccs.CodeBadRegistration, ccs.CodeDeviceUnregistered, ccs.CodeSenderIDMismatch,
+		ccs.CodeBadAck, ccs.CodeServiceUnavailable, ccs.CodeInternalServerError, ccs.CodeDeviceMessageRateExceeded,
+		ccs.CodeTopicsMessageRateExceeded, ccs.CodeConnectionDraining, ccs.CodeInvalidAPNSCredential,
+		ccs.CodeAuthenticationFailed, ccs.CodeQuotaExceeded,
+	} {
+		m[string(code)] = true
+	}
+	for class := fcm.Unregistered; class <= fcm.Expired; class++ {
+		m[class.String()] = true
+	}
+	return m
+}()
+
+// Refused tells of an HTTP request that was refused as a whole. Where no key
+// told the project, it is empty.
+func (f *Front) Refused(project string, status int) {
+	f.o.metrics.refused.WithLabelValues(f.name, strconv.Itoa(status)).Inc()
+	switch status {
+	case http.StatusRequestEntityTooLarge:
+		f.o.metrics.limits.WithLabelValues("http_body_bytes").Inc()
+	case http.StatusUnauthorized:
+		f.o.log.Info("a request showed no key that counts here", keyFront, f.name)
+		return
+	}
+	f.o.log.Debug("a request was refused", keyFront, f.name, keyProject, project, "status", status)
+}
+
+// Gone tells of an HTTP sender that left before its answer.
+func (f *Front) Gone(project string) {
+	f.o.metrics.gone.WithLabelValues(project, f.name).Inc()
+}
+
+// Failed tells of a fault of our own.
+func (f *Front) Failed(project string, err error) {
+	f.o.metrics.faults.WithLabelValues("front_" + f.name).Inc()
+	f.o.log.Error("a fault of Penstock's own cost a message", keyFront, f.name, keyProject, project, keyError, err)
+}
+
+// LimitHit tells of something that a limit refused; limit is a setting's name.
+func (o *Observer) LimitHit(limit string) { o.metrics.limits.WithLabelValues(limit).Inc() }
