@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"penstock/ccs"
+	"penstock/internal/translate"
 )
 
 // What answers are made of.
@@ -24,7 +25,7 @@ type (
 	result struct {
 		MessageID      string                `json:"message_id,omitempty"`
 		RegistrationID ccs.RegistrationToken `json:"registration_id,omitempty"`
-		Error          word                  `json:"error,omitempty"`
+		Error          string                `json:"error,omitempty"`
 	}
 	group struct {
 		Success int                     `json:"success"`
@@ -33,22 +34,19 @@ type (
 	}
 	toMany struct { // devices of a topic or a condition
 		MessageID json.Number `json:"message_id,omitempty"`
-		Error     word        `json:"error,omitempty"`
+		Error     string      `json:"error,omitempty"`
 	}
 )
 
 // answer writes what became of the messages, in the form that belongs to the
 // kind of request.
-func (h *Handler) answer(w http.ResponseWriter, q *request, outcomes []outcome) {
+func answer(w http.ResponseWriter, q *request, outcomes []outcome) {
 	status := http.StatusOK
 	if wait, all := unavailable(outcomes); all {
 		status = http.StatusServiceUnavailable
-		if wait == 0 {
-			wait = h.opt.RetryAfter
-		}
 		w.Header().Set("Retry-After", seconds(wait))
 	}
-	if len(outcomes) == 1 && outcomes[0].err == invalidParameters {
+	if len(outcomes) == 1 && outcomes[0].word == translate.InvalidParameters {
 		status = http.StatusBadRequest
 	}
 	if first := outcomes[0]; q.plain {
@@ -62,7 +60,7 @@ func (h *Handler) answer(w http.ResponseWriter, q *request, outcomes []outcome) 
 // messages, and the longest wait that any of them was asked for.
 func unavailable(outcomes []outcome) (wait time.Duration, all bool) {
 	for _, o := range outcomes {
-		if o.err != unavailableNow {
+		if o.word != translate.Unavailable {
 			return 0, false
 		}
 		wait = max(wait, o.retryAfter)
@@ -73,8 +71,8 @@ func unavailable(outcomes []outcome) (wait time.Duration, all bool) {
 func (q *request) reply(outcomes []outcome) any {
 	first := outcomes[0]
 	switch a := first.answer; {
-	case q.toTopic() && first.err != "":
-		return toMany{Error: first.err}
+	case q.toTopic() && first.word != "":
+		return toMany{Error: first.word}
 	case q.toTopic():
 		return toMany{MessageID: number(first.id)}
 	case q.tokens == nil && (a.Success+a.Failure > 0 || a.FailedRegistrationIDs != nil):
@@ -82,9 +80,9 @@ func (q *request) reply(outcomes []outcome) any {
 	}
 	m := multicast{MulticastID: random(), Results: make([]result, len(outcomes))}
 	for i, o := range outcomes {
-		if o.err != "" {
+		if o.word != "" {
 			m.Failure++
-			m.Results[i].Error = o.err
+			m.Results[i].Error = o.word
 			continue
 		}
 		m.Success++
@@ -98,8 +96,8 @@ func (q *request) reply(outcomes []outcome) any {
 
 // plain is the answer as text.
 func (o outcome) plain() []byte {
-	if o.err != "" {
-		return []byte("Error=" + string(o.err))
+	if o.word != "" {
+		return []byte("Error=" + o.word)
 	}
 	text := "id=" + o.id
 	if o.answer.RegistrationID != "" {

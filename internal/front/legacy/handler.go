@@ -33,18 +33,15 @@ type Options struct {
 	// was seen to do. Otherwise the answer is 200 with MissingRegistration,
 	// InvalidDataKey or InvalidTtl, as Google documented it.
 	Strict bool
-	// RetryAfter is what a 503 asks its caller to wait where nobody knows
-	// better; 0: 10 seconds, the shortest wait that Google advises.
-	RetryAfter time.Duration
-	Events     Events
+	Events Events
 }
 
 // Events tell what happens. They are called on the goroutines of the front and
 // of the lane, so they must be quick. A nil one is left out.
 type Events struct {
-	// Answered tells what became of one message: "ok", or the legacy word for
-	// what went wrong, out of a closed set. It is told also where the caller
-	// has gone. took counts from when the request was read.
+	// Answered tells what became of one message: "ok", or the word of legacy HTTP
+	// for what went wrong, out of the closed set in [translate]. It is told also
+	// where the caller has gone. took counts from when the request was read.
 	Answered func(project, outcome string, took time.Duration)
 	// Refused tells of a request that was refused as a whole, nothing of it
 	// sent; project is empty where no key told which.
@@ -71,9 +68,6 @@ func New(ring *keys.Ring, lanes func(project string) Lane, opt *Options) *Handle
 	if opt != nil {
 		h.opt = *opt
 	}
-	if h.opt.RetryAfter <= 0 {
-		h.opt.RetryAfter = 10 * time.Second
-	}
 	return h
 }
 
@@ -88,7 +82,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
-		h.failed(project, fmt.Errorf("legacy: panic: %v\n%s", v, debug.Stack()))
+		h.failed(project, panicked(v))
 		h.refuse(w, project, &fault{status: http.StatusInternalServerError, text: "Internal error; try again later"})
 	}()
 
@@ -119,20 +113,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, project, invalid("%s", q.detail))
 		return
 	}
-	lane := h.lanes(project)
-	if lane == nil {
-		w.Header().Set("Retry-After", seconds(h.opt.RetryAfter))
-		h.refuse(w, project, &fault{status: http.StatusServiceUnavailable, text: "The service is not ready; try again later"})
-		return
-	}
-	outcomes, ok := h.send(r.Context(), project, lane, q, accepted)
+	results, ok := h.send(r.Context(), project, q, accepted)
 	if !ok {
 		if f := h.opt.Events.Gone; f != nil {
 			f(project)
 		}
 		return
 	}
-	h.answer(w, q, outcomes)
+	answer(w, q, results)
 }
 
 // read takes the body of a request that is addressed and labelled as it should
@@ -238,6 +226,9 @@ func (h *Handler) unauthorized(w http.ResponseWriter, shown bool) {
 	w.Header().Set("WWW-Authenticate", challenge)
 	page(w, http.StatusUnauthorized, title, text)
 }
+
+// panicked is the error of a panic, called where it was recovered.
+func panicked(v any) error { return fmt.Errorf("front/legacy: panic: %v\n%s", v, debug.Stack()) }
 
 func (h *Handler) failed(project string, err error) {
 	if h.opt.Events.Failed != nil {

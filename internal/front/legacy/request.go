@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"penstock/ccs"
+	"penstock/internal/translate"
 )
 
 // MaxTargets is how many registration_ids one request may have.
@@ -27,9 +28,10 @@ type request struct {
 	condition string
 
 	message ccs.Downstream // without target and id
-	// each is a fault that all targets get in place of being sent to; empty: none.
-	each   word
-	detail string // the fault in the sentence that Google was seen to write
+	// each is the word for a fault that all targets have, so that nothing is sent;
+	// empty: none.
+	each   string
+	detail string // the fault in a sentence that Google was seen to write
 	plain  bool   // the answer is text
 }
 
@@ -141,19 +143,19 @@ func priority(text string) ccs.Priority {
 // check looks at what both forms have. ttl is as it was written, or empty.
 func (q *request) check(ttl string, noTarget bool) {
 	if !q.setTTL(ttl) {
-		q.fail(invalidTTL, `Invalid value (%s) for "time_to_live": must be between 0 and %d`, shorten(ttl), ccs.MaxTTL/time.Second)
+		q.fail(translate.InvalidTTL, `Invalid value (%s) for "time_to_live": must be between 0 and %d`, shorten(ttl), ccs.MaxTTL/time.Second)
 	}
 	if key, bad := reservedKey(q.message.Data); bad {
-		q.fail(invalidDataKey, `"data" key %q is a reserved keyword`, shorten(key))
+		q.fail(translate.InvalidDataKey, `"data" key %q is a reserved keyword`, shorten(key))
 	}
 	if noTarget {
-		q.fail(missingRegistration, `Missing "registration_ids" field`)
+		q.fail(translate.MissingRegistration, `Missing "registration_ids" field`)
 	}
 }
 
 // fail gives all targets a fault. A later one counts for more.
-func (q *request) fail(w word, format string, args ...any) {
-	q.each, q.detail = w, fmt.Sprintf(format, args...)
+func (q *request) fail(word string, format string, args ...any) {
+	q.each, q.detail = word, fmt.Sprintf(format, args...)
 }
 
 // setTTL takes whole seconds from 0 to four weeks, 6e2 and 600.0 among them.
