@@ -92,8 +92,9 @@ var fence = regexp.MustCompile("(?ms)^```.*?^```")
 
 func withoutCode(page string) string { return fence.ReplaceAllString(page, "") }
 
-// reference is a page, and what stands behind a comma: perhaps a heading.
-var reference = regexp.MustCompile(`docs/([A-Za-z0-9/_-]+\.md)(?:, ([A-Z][A-Za-z ]*))?`)
+// reference is a page, and what stands behind a comma: perhaps a heading, such
+// as HTTP/2.
+var reference = regexp.MustCompile(`docs/([A-Za-z0-9/_-]+\.md)(?:, ([A-Z][A-Za-z0-9/ ]*))?`)
 
 func TestCommentsReferToHeadingsThatExist(t *testing.T) {
 	t.Parallel()
