@@ -118,3 +118,25 @@ func TestM_38_GroupsAreMadeChangedAndLookedUp(t *testing.T) {
 		f.group(groupBody("create", "alice", "", tokens[0])).notificationKey()
 	})
 }
+
+func TestM_38_WhatIsSentToTheKeyReachesTheMembers(t *testing.T) {
+	f := newFace(t, fcmsim.Options{})
+	tokens := f.Tokens()
+	key := f.group(groupBody("create", "g", "", tokens[2], tokens[0])).notificationKey()
+	r := f.do("POST", "/v1/projects/penstock-sim/messages:send", fmt.Sprintf(`{"message":{"token":%q,"data":{"k":"v"}}}`, key), f.bearer()...)
+	if r.status != 200 || !strings.Contains(r.body, `"name": "projects/penstock-sim/messages/`) {
+		t.Fatalf("got %d %s", r.status, r.body)
+	}
+	for i, want := range []int{1, 0, 1} {
+		if d, _ := f.Device(tokens[i]); d.ReceivedCount != want || want == 1 && d.Received[0].Data["k"] != "v" {
+			t.Errorf("device %d has %+v", i, d)
+		}
+	}
+	if rec := f.Record(); len(rec) != 1 || fmt.Sprint(rec[0].DeliveredTo) != fmt.Sprint([]ccs.RegistrationToken{tokens[2], tokens[0]}) {
+		t.Errorf("the record says %+v", rec)
+	}
+	f.group(groupBody("remove", "", key, tokens[0], tokens[2])).notificationKey()
+	if r := f.do("POST", "/v1/projects/penstock-sim/messages:send", fmt.Sprintf(`{"message":{"token":%q}}`, key), f.bearer()...); r.status != 400 {
+		t.Errorf("the key of a group that is gone: %d %s", r.status, r.body)
+	}
+}

@@ -54,6 +54,8 @@ func (s *Sim) routes() *http.ServeMux {
 	s.routesSubscriptions(mux)
 	s.routesIID(mux)
 	mux.HandleFunc("/fcm/notification", s.serveGroups)
+	mux.HandleFunc("/fcm/send", s.serveLegacy)
+	mux.HandleFunc("/gcm/send", s.serveGCM)
 	mux.HandleFunc(tokenPath, s.serveToken)
 	mux.HandleFunc(metadataPath, s.serveMetadata)
 	mux.HandleFunc("/{$}", s.servePing)

@@ -190,14 +190,8 @@ func (s *Sim) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	do := s.tokenFault()
-	if do.Delay > 0 {
-		wait := time.NewTimer(do.Delay)
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-r.Context().Done():
-			return
-		}
+	if !pause(r, do.Delay) {
+		return
 	}
 	if do.Status != 0 {
 		code := "internal_failure"

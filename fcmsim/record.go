@@ -36,7 +36,8 @@ type Reception struct {
 	StreamEnded time.Time `json:"stream_ended,omitzero"`
 
 	// Face is v1 for what came by HTTP v1, a request each, refused ones too;
-	// empty for CCS. What follows is of HTTP. MessageID is then the one that
+	// legacy for what came by /fcm/send, an entry for each target; empty for
+	// CCS. What follows is of HTTP. MessageID is then the one that
 	// FCM gave, if it did, and Error the FcmError, or else the status.
 	Face         string `json:"face,omitempty"`
 	Status       int    `json:"status,omitempty"` // of HTTP; 0: none was written
