@@ -37,12 +37,15 @@ func (s *Sim) ControlHandler() http.Handler {
 		"/devices/{token}/upstream": {"POST": s.postUpstream},
 		"/devices/{token}/state":    {"POST": s.postState},
 		"/upstream/{message_id}":    {"GET": s.getUpstream},
+		"/access":                   {"GET": s.getAccess, "POST": s.postAccess, "DELETE": s.deleteAccess},
+		"/access/token":             {"POST": s.postAccessToken},
+		"/groups":                   {"GET": s.getGroups},
 	} {
 		mux.Handle(path, dispatch(methods))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, &statusError{http.StatusNotFound, errors.New(
-			"nothing is here: try /record, /streams, /drain, /cut, /fault, /devices or /upstream/{message_id}")})
+			"nothing is here: try /record, /streams, /drain, /cut, /fault, /devices, /upstream/{message_id}, /access or /groups")})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

@@ -68,6 +68,18 @@ type TokenFault struct {
 	Status int
 }
 
+func (f TokenFault) check() error {
+	switch {
+	case f.Next < 0:
+		return errors.New("token_next must not be negative")
+	case f.Delay < 0 || f.Delay > maxFaultDelay:
+		return fmt.Errorf("token_delay_ms must be between 0 and %d", maxFaultDelay.Milliseconds())
+	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
+		return errors.New("token_status must be between 400 and 599, or 0 for none")
+	}
+	return nil
+}
+
 // A credentialState is guarded by the simulator's mutex.
 type credentialState struct {
 	access   Access
@@ -100,13 +112,8 @@ func (s *Sim) SetAccess(a Access) {
 // SetTokenFault takes the place of the fault that was set before; the zero
 // value ends it.
 func (s *Sim) SetTokenFault(f TokenFault) error {
-	switch {
-	case f.Next < 0:
-		return errors.New("fcmsim: set token fault: Next is negative")
-	case f.Delay < 0 || f.Delay > maxFaultDelay:
-		return fmt.Errorf("fcmsim: set token fault: Delay must be between 0 and %v", maxFaultDelay)
-	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
-		return errors.New("fcmsim: set token fault: Status is not between 400 and 599")
+	if err := f.check(); err != nil {
+		return fmt.Errorf("fcmsim: set token fault: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,8 +140,13 @@ func (s *Sim) ExpireAccessTokens() int {
 	now := s.opt.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.credentials.expire(now)
+}
+
+// expire is called with mu held.
+func (c *credentialState) expire(now time.Time) int {
 	n := 0
-	for _, t := range s.credentials.tokens {
+	for _, t := range c.tokens {
 		if now.Before(t.expires) {
 			t.expires = now
 			n++
