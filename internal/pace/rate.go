@@ -48,7 +48,8 @@ type rate struct {
 	sec   int64 // the second that counts as the present one
 	first int64 // the second of the first message, or -1
 	sent  [memory]uint32
-	again [memory]uint32 // repeats among them
+	again [memory]uint32  // repeats among them
+	used  [memory]float64 // the rate of that second as far as it was used
 
 	limit   float64 // after halving; 0: none
 	limitAt int64   // when it begins to grow
@@ -83,8 +84,13 @@ func (r *rate) advance(n int64) {
 	if sec <= r.sec {
 		return
 	}
+	if sent := float64(r.sent[r.sec%memory]); sent > r.level-1 {
+		r.used[r.sec%memory] = r.level // all of it: what is left is less than a message
+	} else {
+		r.used[r.sec%memory] = sent
+	}
 	for s := max(r.sec+1, sec-memory+1); s <= sec; s++ {
-		r.sent[s%memory], r.again[s%memory] = 0, 0
+		r.sent[s%memory], r.again[s%memory], r.used[s%memory] = 0, 0, 0
 	}
 	r.sec = sec
 	r.level = r.allowed(n)
@@ -95,13 +101,13 @@ func (r *rate) advance(n int64) {
 func (r *rate) allowed(n int64) float64 {
 	level := r.top
 	if r.ramp > 0 {
-		peak := uint32(0)
-		for _, c := range r.sent {
-			peak = max(peak, c)
+		peak := 0.0
+		for _, used := range r.used {
+			peak = max(peak, used)
 		}
 		// Two seconds more than the ramp, since its first step is there at
-		// once, and a burst may make one second's count larger than its rate.
-		level = min(level, max(leastRamp, float64(peak)+r.top/(r.ramp+2)))
+		// once, and seconds begin and end in their midst.
+		level = min(level, max(leastRamp, peak+r.top/(r.ramp+2)))
 	}
 	if r.normal > 0 && r.risenAt >= 0 {
 		since := float64(n-r.risenAt) / 1e9

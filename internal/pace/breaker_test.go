@@ -1,0 +1,339 @@
+package pace_test
+
+import (
+	"testing"
+	"time"
+
+	"penstock/fcm"
+	"penstock/internal/pace"
+)
+
+func quick() *pace.Options { return &pace.Options{PerMinute: -1} }
+
+func TestTheOperatorsMattersHoldTheProject(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		class fcm.Class
+		why   pace.Reason
+	}{
+		{"S-17 R-F21 a broken credential", fcm.Credential, pace.Credential},
+		{"S-27 R-F23 a broken configuration", fcm.Configuration, pace.Configuration},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newClock(t, quick())
+			change := c.try(device, pace.Outcome{Class: tt.class})
+			if change != (pace.Change{Held: tt.why, For: 10 * time.Second}) {
+				t.Errorf("change %+v", change)
+			}
+			// One probe at a time, with growing pauses.
+			wait := 10 * time.Second
+			for range 8 {
+				c.wantWait(tt.why, wait)
+				if why, left := c.g.Held(c.now); why != tt.why || left != wait {
+					t.Errorf("held by %v for %v", why, left)
+				}
+				if st := c.g.State(c.now); st.Held != tt.why || st.For != wait {
+					t.Errorf("state %+v", st)
+				}
+				c.sleep(wait - 1)
+				c.wantWait(tt.why, 1)
+				c.sleep(1)
+				probe := c.admit(device).Ticket
+				c.wantWait(tt.why, 0)
+				c.sleep(time.Minute)
+				c.wantWait(tt.why, 0)
+				if change := c.g.Report(c.now, probe, pace.Outcome{Class: tt.class}); change != (pace.Change{}) {
+					t.Errorf("change %+v, want none", change)
+				}
+				wait = min(2*wait, 5*time.Minute)
+			}
+			c.sleep(wait)
+			if change := c.try(device, pace.Outcome{}); change != (pace.Change{Resumed: tt.why}) {
+				t.Errorf("change %+v, want it to go on", change)
+			}
+			for range 100 {
+				c.try(device, pace.Outcome{})
+			}
+			if change := c.try(device, pace.Outcome{Class: tt.class}); change.For != 10*time.Second {
+				t.Errorf("change %+v, want the first pause again", change)
+			}
+		})
+	}
+	t.Run("S-32 for longer if FCM says so", func(t *testing.T) {
+		c := newClock(t, quick())
+		c.try(device, pace.Outcome{Class: fcm.Configuration, RetryAfter: time.Minute})
+		c.wantWait(pace.Configuration, time.Minute)
+	})
+	t.Run("what was on its way changes nothing", func(t *testing.T) {
+		c := newClock(t, quick())
+		var late []pace.Ticket
+		for range 4 {
+			late = append(late, c.admit(device).Ticket)
+		}
+		c.try(device, pace.Outcome{Class: fcm.Credential})
+		c.sleep(time.Second)
+		for i, o := range []pace.Outcome{{}, {Class: fcm.Credential}, {Class: fcm.Configuration}} {
+			if change := c.g.Report(c.now, late[i], o); change != (pace.Change{}) {
+				t.Errorf("change %+v, want none", change)
+			}
+			c.wantWait(pace.Credential, 9*time.Second)
+		}
+		c.sleep(9 * time.Second)
+		c.try(device, pace.Outcome{})
+		if change := c.g.Report(c.now, late[3], pace.Outcome{Class: fcm.Credential}); change != (pace.Change{}) {
+			t.Errorf("change %+v, want none from before it was mended", change)
+		}
+		c.admit(device)
+	})
+	t.Run("an outage meanwhile mends nothing", func(t *testing.T) {
+		c := newClock(t, quick())
+		c.try(device, pace.Outcome{Class: fcm.Credential})
+		c.sleep(10 * time.Second)
+		if change := c.try(device, pace.Outcome{Class: fcm.Unavailable}); change != (pace.Change{}) {
+			t.Errorf("change %+v, want none", change)
+		}
+		c.wantWait(pace.Credential, 20*time.Second)
+	})
+	t.Run("one matter may hide another", func(t *testing.T) {
+		c := newClock(t, quick())
+		c.try(device, pace.Outcome{Class: fcm.Credential})
+		c.sleep(10 * time.Second)
+		change := c.try(device, pace.Outcome{Class: fcm.Configuration})
+		if change != (pace.Change{Held: pace.Configuration, For: 10 * time.Second, Resumed: pace.Credential}) {
+			t.Errorf("change %+v", change)
+		}
+	})
+	t.Run("a quota says that the rest is well", func(t *testing.T) {
+		c := newClock(t, quick())
+		c.try(device, pace.Outcome{Class: fcm.Credential})
+		c.sleep(10 * time.Second)
+		change := c.try(device, pace.Outcome{Class: fcm.ProjectQuota, RetryAfter: time.Second})
+		if change != (pace.Change{Held: pace.Quota, For: time.Second, Resumed: pace.Credential}) {
+			t.Errorf("change %+v", change)
+		}
+		c.wantWait(pace.Quota, time.Second)
+	})
+	t.Run("a probe keeps to the project's quota and to its target's", func(t *testing.T) {
+		c := newClock(t, quick())
+		late, probe := c.admit(device).Ticket, c.admit(other).Ticket
+		c.g.Report(c.now, late, pace.Outcome{Class: fcm.ProjectQuota, RetryAfter: time.Minute})
+		c.g.Report(c.now, probe, pace.Outcome{Class: fcm.Credential})
+		if why, left := c.g.Held(c.now); why != pace.Credential || left != time.Minute {
+			t.Errorf("held by %v for %v, want the longer one", why, left)
+		}
+		c.sleep(10 * time.Second)
+		c.wantWait(pace.Quota, 50*time.Second)
+	})
+}
+
+// outcomes reports a number of them, one each millisecond, and returns after
+// how many something changed; 0: nothing did.
+func (c *clock) outcomes(n int, of func(i int) fcm.Class) (int, pace.Change) {
+	c.t.Helper()
+	for i := range n {
+		if change := c.try(device, pace.Outcome{Class: of(i)}); change != (pace.Change{}) {
+			return i + 1, change
+		}
+		c.sleep(time.Millisecond)
+	}
+	return 0, pace.Change{}
+}
+
+func always(class fcm.Class) func(int) fcm.Class { return func(int) fcm.Class { return class } }
+
+func unlimited() *pace.Options { return pace.Unlimited() }
+
+func TestAStormOpensTheBreaker(t *testing.T) {
+	held := pace.Change{Held: pace.Storm, For: time.Second}
+	for _, tt := range []struct {
+		name   string
+		before int // accepted ones
+		of     func(i int) fcm.Class
+		after  int
+	}{
+		{"R-F27 nothing but 503 from the beginning", 0, always(fcm.Unavailable), 20},
+		{"R-F27 nothing but 500 from the beginning", 0, always(fcm.Internal), 20},
+		{"R-F27 503 after all was well", 10_000, always(fcm.Unavailable), 50},
+		{"a half", 0, func(i int) fcm.Class { return []fcm.Class{0, fcm.Unavailable}[i%2] }, 20},
+		{"R-F28 one in a hundred", 0, func(i int) fcm.Class { return []fcm.Class{fcm.Unavailable, 0}[min(1, i%100)] }, 0},
+		{"a quarter", 10_000, func(i int) fcm.Class { return []fcm.Class{fcm.Unavailable, 0, 0, 0}[i%4] }, 0},
+		{"dead tokens", 0, always(fcm.Unregistered), 0},
+		{"bad messages", 0, always(fcm.InvalidMessage), 0},
+		{"Apple's key", 0, always(fcm.ThirdPartyAuth), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newClock(t, unlimited())
+			if n, _ := c.outcomes(tt.before, always(0)); n != 0 {
+				t.Fatal("something changed while all was well")
+			}
+			n, change := c.outcomes(1000, tt.of)
+			if n != tt.after {
+				t.Errorf("the breaker opened after %d outcomes, want %d", n, tt.after)
+			}
+			if n > 0 && change != held {
+				t.Errorf("change %+v, want %+v", change, held)
+			}
+		})
+	}
+	t.Run("R-F27 one probe a second", func(t *testing.T) {
+		c := newClock(t, unlimited())
+		c.outcomes(1000, always(fcm.Unavailable))
+		for range 600 {
+			c.wantWait(pace.Storm, time.Second)
+			c.sleep(time.Second)
+			probe := c.admit(device).Ticket
+			c.wantWait(pace.Storm, 0)
+			if change := c.g.Report(c.now, probe, pace.Outcome{Class: fcm.Internal}); change != (pace.Change{}) {
+				t.Errorf("change %+v, want none", change)
+			}
+		}
+		c.sleep(time.Second)
+		if change := c.try(device, pace.Outcome{}); change != (pace.Change{Resumed: pace.Storm}) {
+			t.Errorf("change %+v, want it to go on", change)
+		}
+		if n, _ := c.outcomes(1000, always(fcm.Unavailable)); n != 20 {
+			t.Errorf("it opened again after %d outcomes, want 20", n)
+		}
+	})
+	t.Run("S-34 later if FCM says so", func(t *testing.T) {
+		c := newClock(t, unlimited())
+		for range 20 {
+			c.try(device, pace.Outcome{Class: fcm.Unavailable, RetryAfter: 5 * time.Second})
+		}
+		c.wantWait(pace.Storm, 5*time.Second)
+		c.sleep(5 * time.Second)
+		c.try(device, pace.Outcome{Class: fcm.Unavailable, RetryAfter: 30 * time.Second})
+		c.wantWait(pace.Storm, 30*time.Second)
+	})
+	t.Run("a probe may find that an operator must act", func(t *testing.T) {
+		c := newClock(t, unlimited())
+		c.outcomes(1000, always(fcm.Unavailable))
+		c.sleep(time.Second)
+		change := c.try(device, pace.Outcome{Class: fcm.Credential})
+		if change != (pace.Change{Held: pace.Credential, For: 10 * time.Second, Resumed: pace.Storm}) {
+			t.Errorf("change %+v", change)
+		}
+	})
+	t.Run("failures far apart are none", func(t *testing.T) {
+		c := newClock(t, unlimited())
+		for range 100 {
+			for range 19 {
+				if change := c.try(device, pace.Outcome{Class: fcm.Unavailable}); change != (pace.Change{}) {
+					t.Fatalf("change %+v, want none", change)
+				}
+			}
+			c.sleep(10*time.Second + 1)
+		}
+	})
+	t.Run("failures not so far apart are one", func(t *testing.T) {
+		c := newClock(t, unlimited())
+		for range 19 {
+			c.try(device, pace.Outcome{Class: fcm.Unavailable})
+		}
+		c.sleep(10 * time.Second)
+		if change := c.try(device, pace.Outcome{Class: fcm.Unavailable}); change != held {
+			t.Errorf("change %+v, want %+v", change, held)
+		}
+	})
+	t.Run("a probe waits for a place in flight", func(t *testing.T) {
+		opt := unlimited()
+		opt.MaxInFlight = 21
+		c := newClock(t, opt)
+		late := c.admit(device).Ticket
+		for range 20 {
+			c.try(device, pace.Outcome{Class: fcm.Unavailable})
+		}
+		c.sleep(time.Second)
+		probe := c.admit(device).Ticket
+		c.g.Report(c.now, late, pace.Outcome{})
+		c.wantWait(pace.Storm, 0) // the late one says nothing
+		c.g.Report(c.now, probe, pace.Outcome{})
+		c.admit(device)
+	})
+}
+
+func TestAfterAnOutageTheRateGrowsFromNothing(t *testing.T) {
+	down := func(c *clock, d time.Duration) {
+		c.t.Helper()
+		for c.soon(pace.Outcome{Class: fcm.Unavailable}).Held != pace.Storm {
+			if c.since() > time.Hour {
+				c.t.Fatal("the breaker did not open")
+			}
+		}
+		for end := c.now.Add(d); c.now.Before(end); {
+			c.sleep(time.Second)
+			c.try(pace.Target{}, pace.Outcome{Class: fcm.Unavailable})
+		}
+		c.sleep(time.Second)
+		if change := c.try(pace.Target{}, pace.Outcome{}); change.Resumed != pace.Storm {
+			c.t.Fatalf("change %+v, want it to go on", change)
+		}
+	}
+	// reach checks the way to n a second with much waiting, from now on.
+	reach := func(c *clock, n int) {
+		c.t.Helper()
+		from := c.since()
+		c.pour(3 * time.Minute)
+		for s := range 105 {
+			at := from + time.Duration(s)*time.Second
+			got := c.between(at, at+time.Second)
+			// Each second its share, and a burst at the beginning.
+			if limit := max(11, n*(s+1)/60+n/20+1); got > limit {
+				c.t.Errorf("second %d after the outage has %d messages, want at most %d", s, got, limit)
+			}
+			if got > 2*n {
+				c.t.Errorf("second %d after the outage has %d messages, twice what was normal is %d", s, got, 2*n)
+			}
+		}
+		at := from + 62*time.Second
+		if got := c.between(at, at+time.Second); got < n*98/100 {
+			c.t.Errorf("a minute after the outage %d messages a second, want %d", got, n)
+		}
+		if got := c.between(c.since()-time.Second, c.since()); got < 3*n {
+			c.t.Errorf("three minutes after the outage %d messages a second, want more than before", got)
+		}
+	}
+	opt := &pace.Options{PerMinute: 600_000}
+	t.Run("R-F27 to what was normal in a minute", func(t *testing.T) {
+		c := newClock(t, opt)
+		c.steady(150, 2*time.Minute)
+		down(c, 10*time.Minute)
+		reach(c, 150)
+	})
+	t.Run("what is normal is not forgotten by a second outage", func(t *testing.T) {
+		c := newClock(t, opt)
+		c.steady(150, 2*time.Minute)
+		for range 3 {
+			down(c, 10*time.Second)
+			c.pour(20 * time.Second)
+		}
+		down(c, 2*time.Minute)
+		reach(c, 150)
+	})
+	t.Run("what was just sent counts less than a minute", func(t *testing.T) {
+		c := newClock(t, opt)
+		c.steady(150, 20*time.Second)
+		down(c, time.Minute)
+		reach(c, 150)
+	})
+	t.Run("a few are not slowed down", func(t *testing.T) {
+		c := newClock(t, opt)
+		c.steady(2, time.Minute)
+		down(c, time.Minute)
+		from := c.since()
+		c.pour(10 * time.Second)
+		if got := c.between(from, c.since()); got < 98 || got > 101 {
+			t.Errorf("%d messages in ten seconds, want 100", got)
+		}
+	})
+	t.Run("not without a ramp", func(t *testing.T) {
+		c := newClock(t, &pace.Options{PerMinute: 600_000, Ramp: -1})
+		c.steady(150, time.Minute)
+		down(c, time.Minute)
+		from := c.since()
+		c.pour(time.Second)
+		if got := c.between(from, c.since()); got < 9000 {
+			t.Errorf("%d messages in a second, want the whole rate", got)
+		}
+	})
+}
