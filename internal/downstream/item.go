@@ -26,8 +26,7 @@ type item struct {
 	index  int // in waiting
 	tries  int
 	ticket pace.Ticket
-	why    pace.Reason // it waited for last
-	last   error       // of a try that sent nothing
+	last   error // of a try that sent nothing
 }
 
 type itemState uint8
@@ -74,20 +73,11 @@ func target(m *Message) pace.Target {
 	case m.V1 == nil || m.V1.Message == nil:
 		return pace.Target{}
 	}
-	switch v1 := m.V1.Message; {
-	case v1.Token != "":
-		return pace.Target{Name: v1.Token}
-	case v1.FID != "":
-		return pace.Target{Name: v1.FID}
-	case v1.Topic != "":
-		return pace.Target{Name: v1.Topic, Topic: true}
-	default:
-		return pace.Target{Name: v1.Condition, Topic: true}
-	}
+	kind, name := m.V1.Message.Target()
+	return pace.Target{Name: name, Topic: kind != fcm.TargetDevice}
 }
 
-// timeToLive is how long after its acceptance m may be tried, if it says so. Of
-// v1's platforms Android's counts: it is the only one that is a duration.
+// timeToLive is how long after its acceptance m may be tried, if it says so.
 func timeToLive(m *Message) (time.Duration, bool) {
 	if m.CCS != nil {
 		if m.CCS.TTL == nil {
@@ -98,17 +88,7 @@ func timeToLive(m *Message) (time.Duration, bool) {
 	if m.V1 == nil || m.V1.Message == nil {
 		return 0, false
 	}
-	var ttl *fcm.Duration
-	switch v1 := m.V1.Message; {
-	case v1.Android != nil:
-		ttl = v1.Android.TTL
-	case v1.AndroidV2 != nil:
-		ttl = v1.AndroidV2.TTL
-	}
-	if ttl == nil {
-		return 0, false
-	}
-	return time.Duration(*ttl), true
+	return m.V1.Message.TTL()
 }
 
 // dialect is how m was written.

@@ -28,6 +28,7 @@ type Lane struct {
 	resting map[*item]*time.Timer // sent nothing; the next try is due later
 	flying  int
 	seq     uint64
+	why     pace.Reason     // what messages waited for last
 	timer   *time.Timer     // wakes the lane for waiting ones; nil: it never had to
 	timerAt time.Duration   // when; 0: it is not set
 	tries   context.Context // of all tries; nil before Run

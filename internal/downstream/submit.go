@@ -136,7 +136,7 @@ func (l *Lane) pump(now time.Time, t *turn) {
 				t.tell(it, tooMany(d.Refused, d.Wait))
 				continue
 			}
-			it.why = d.Why
+			l.why = d.Why
 			if d.Wait > 0 {
 				wake = min(wake, at+max(d.Wait, step))
 			}
@@ -153,7 +153,7 @@ func (l *Lane) tooLate(it *item, now time.Time) error {
 	}
 	why, wait := l.pace.Held(now)
 	if why == 0 {
-		why = it.why
+		why = l.why
 	}
 	return notSent(&HeldError{Why: why, Last: it.last}, wait)
 }
