@@ -95,6 +95,7 @@ func (c *call) wait(ctx context.Context, limit time.Duration, abandon func(*call
 // What may go wrong on the way, besides what the network says.
 var (
 	errClosed   = errors.New("the sender is closed")
+	errNoRoom   = errors.New("no connection had room in time")
 	errTimeout  = errors.New("no answer within the time limit")
 	errGone     = errors.New("the connection is closing")
 	errGoAway   = errors.New("the far end closes the connection and has not processed this")

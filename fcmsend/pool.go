@@ -111,8 +111,9 @@ func (p *pool) close() {
 	p.running.Wait()
 }
 
-// acquire returns a connection with a place on it, which must be released.
-func (p *pool) acquire(ctx context.Context) (*link, error) {
+// acquire returns a connection with a place on it, which must be released. It
+// waits for one until ctx ends, or until by.
+func (p *pool) acquire(ctx context.Context, by time.Time) (*link, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -134,24 +135,34 @@ func (p *pool) acquire(ctx context.Context) (*link, error) {
 	p.waiters = append(p.waiters, w)
 	p.dialAsNeeded()
 	p.mu.Unlock()
+	var late <-chan time.Time
+	if !by.IsZero() {
+		timer := time.NewTimer(time.Until(by))
+		defer timer.Stop()
+		late = timer.C
+	}
+	var why error
 	select {
 	case g := <-w.ready:
 		return g.link, g.err
 	case <-ctx.Done():
+		why = context.Cause(ctx)
+	case <-late:
+		why = errNoRoom
 	}
 	p.mu.Lock()
 	for i, other := range p.waiters {
 		if other == w {
 			p.waiters = append(p.waiters[:i], p.waiters[i+1:]...)
 			p.mu.Unlock()
-			return nil, context.Cause(ctx)
+			return nil, why
 		}
 	}
 	p.mu.Unlock()
 	if g := <-w.ready; g.link != nil { // it came in the same moment
 		p.release(g.link, false)
 	}
-	return nil, context.Cause(ctx)
+	return nil, why
 }
 
 // release gives the place back. Useful: something was answered.

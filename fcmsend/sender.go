@@ -77,6 +77,13 @@ func (s *Sender) Close() {
 // its answer is awaited for Options.RequestTimeout; before that only ctx bounds
 // the wait for a place on a connection.
 func (s *Sender) Send(ctx context.Context, r *fcm.SendRequest) (Result, error) {
+	return s.SendBy(ctx, r, time.Time{})
+}
+
+// SendBy is [Sender.Send] for a message that is of no use if it leaves late: it
+// waits for a place on a connection no longer than until by, and is not sent if
+// there was none. The answer to what was written is awaited all the same.
+func (s *Sender) SendBy(ctx context.Context, r *fcm.SendRequest, by time.Time) (Result, error) {
 	if err := r.Validate(); err != nil {
 		return Result{}, &fcm.SendError{Class: fcm.InvalidMessage, Err: err}
 	}
@@ -93,7 +100,7 @@ func (s *Sender) Send(ctx context.Context, r *fcm.SendRequest) (Result, error) {
 			return Result{}, noToken(err)
 		}
 		k.auth, k.body = token.header, b.bytes
-		s.exchange(ctx, k)
+		s.exchange(ctx, by, k)
 		result, failure := k.outcome(kind)
 		if failure == nil {
 			s.tokens.accept(token)
@@ -117,10 +124,10 @@ func (s *Sender) Send(ctx context.Context, r *fcm.SendRequest) (Result, error) {
 }
 
 // exchange has a connection carry k, another one if the first did not.
-func (s *Sender) exchange(ctx context.Context, k *call) {
+func (s *Sender) exchange(ctx context.Context, by time.Time, k *call) {
 	for replays := 0; ; replays++ {
 		k.reset()
-		l, err := s.pool.acquire(ctx)
+		l, err := s.pool.acquire(ctx, by)
 		if err != nil {
 			k.end, k.err = unsent, err
 			return
