@@ -3,7 +3,6 @@ package fcmsend
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -57,11 +56,11 @@ type stream struct {
 	header   bool      // the answer's header has come
 }
 
-var calls = sync.Pool{New: func() any {
+func newCall() any {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	return &call{done: make(chan struct{}, 1), timer: timer}
-}}
+}
 
 // reset makes c fit for another connection.
 func (c *call) reset() {

@@ -7,9 +7,10 @@
 //	defer sender.Close()
 //	result, err := sender.Send(ctx, &fcm.SendRequest{Message: &fcm.Message{Token: token, Data: data}})
 //
-// [Sender.Send] tries once. An error is always a *[fcm.SendError]: its class says
-// what to do about the message, and OutcomeUnknown whether FCM may have accepted
-// it all the same.
+// [Sender.Send] tries once; [Sender.Deliver] tries again as Google asks, for a
+// caller who keeps no messages. An error is always a *[fcm.SendError]: its
+// class says what to do about the message, and OutcomeUnknown whether FCM may
+// have accepted it all the same.
 //
 // A sender has one access token for all messages, and fetches the next minutes
 // before it is needed. It has as many connections as the calls under way fill,

@@ -222,12 +222,12 @@ func (c *h2conn) abandon(k *call, err error) {
 	}
 	c.forget(k)
 	c.control(appendReset(nil, k.stream.id, http2.ErrCodeCancel))
-	silent := c.lastRead.Load() < k.stream.begun.UnixNano()
+	silent := c.lastRead.Load() < k.stream.begun.Add(time.Second).UnixNano()
 	k.finish(end, err)
 	c.mu.Unlock()
 	c.signal()
 	if silent && errors.Is(err, errTimeout) {
-		// Not a byte in all the time: nothing new goes here until one comes.
+		// Hardly a byte in all the time: nothing new goes here until one comes.
 		c.doubted.Store(true)
 		c.owner.doubt(true)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -287,7 +288,7 @@ func (c *farConn) read() {
 				c.mu.Lock()
 				c.acks++
 				c.mu.Unlock()
-			} else {
+			} else if !c.w.silent { // an ack must not come before SETTINGS
 				c.write(func(f *http2.Framer) error { return f.WriteSettingsAck() })
 			}
 		case *http2.PingFrame:
@@ -544,3 +545,12 @@ func fcmError(code string) string {
 func errorInfo(reason string) string {
 	return `{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"` + reason + `","domain":"googleapis.com"}`
 }
+
+// A credentialsFunc gives what the function gives.
+type credentialsFunc func(context.Context) (fcmsend.Token, error)
+
+func (f credentialsFunc) Token(ctx context.Context, _ *http.Client) (fcmsend.Token, error) {
+	return f(ctx)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -22,6 +22,7 @@ type Sender struct {
 	to      target
 	tokens  *tokens
 	pool    *pool
+	calls   sync.Pool // of *call; channels and timers belong to one bubble in tests
 }
 
 // A Result is what FCM says of a message that it has accepted. That is no proof
@@ -54,6 +55,7 @@ func New(project fcm.ProjectID, cred Credentials, opt *Options) (*Sender, error)
 	}
 	s.tokens = newTokens(cred, s.opt.tokenClient(), s.opt.Events)
 	s.pool = newPool(&s.opt, &s.to)
+	s.calls.New = newCall
 	return s, nil
 }
 
@@ -91,8 +93,8 @@ func (s *Sender) SendBy(ctx context.Context, r *fcm.SendRequest, by time.Time) (
 	b := bodies.Get().(*body)
 	defer b.free()
 	b.bytes = r.Append(b.bytes[:0])
-	k := calls.Get().(*call)
-	defer calls.Put(k)
+	k := s.calls.Get().(*call)
+	defer s.calls.Put(k)
 
 	for first := true; ; first = false {
 		token, err := s.tokens.get(ctx)
@@ -127,6 +129,10 @@ func (s *Sender) SendBy(ctx context.Context, r *fcm.SendRequest, by time.Time) (
 func (s *Sender) exchange(ctx context.Context, by time.Time, k *call) {
 	for replays := 0; ; replays++ {
 		k.reset()
+		if ctx.Err() != nil {
+			k.end, k.err = unsent, context.Cause(ctx)
+			return
+		}
 		l, err := s.pool.acquire(ctx, by)
 		if err != nil {
 			k.end, k.err = unsent, err

@@ -1,0 +1,53 @@
+package fcmsend
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"penstock/fcm"
+)
+
+// Deliver sends a message and tries again as Google asks (docs/fcm-http.md,
+// Trying again), for a caller who keeps no messages: after [fcm.Advise]'s waits,
+// until Android's time to live is over or [fcm.RetryFor] has passed, whichever
+// is first. A time to live of 0 is tried once. What is sent again has its time
+// to live shortened by what has passed.
+//
+// The error is that of the last try, or of class Expired if none was possible;
+// OutcomeUnknown is set if it was of any of them. If ctx ends in a wait, it
+// returns the last error at once.
+func (s *Sender) Deliver(ctx context.Context, r *fcm.SendRequest) (Result, error) {
+	began := time.Now()
+	limit := fcm.RetryFor
+	if r.Message != nil {
+		ttl, _ := r.Message.TTL()
+		limit = min(limit, ttl)
+	}
+	unknown := false
+	for attempt := 1; ; attempt++ {
+		aged, ok := r.Aged(time.Since(began))
+		if !ok {
+			return Result{}, &fcm.SendError{Class: fcm.Expired, OutcomeUnknown: unknown}
+		}
+		result, err := s.Send(ctx, aged)
+		if err == nil {
+			return result, nil
+		}
+		failure, _ := errors.AsType[*fcm.SendError](err)
+		unknown = unknown || failure.OutcomeUnknown
+		failure.OutcomeUnknown = unknown
+		wait, _, again := fcm.Advise(failure, attempt)
+		if token, ok := errors.AsType[*TokenError](failure); ok && token.Temporary() {
+			again = true // the token endpoint will be back, and nothing was sent
+		}
+		if !again || time.Since(began)+wait >= limit {
+			return Result{}, failure
+		}
+		select {
+		case <-ctx.Done():
+			return Result{}, failure
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,630 @@
+package fcmsend_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"penstock/fcm"
+	"penstock/fcmsend"
+)
+
+// sendMany sends n messages at once.
+func sendMany(t *testing.T, s *fcmsend.Sender, n int) []*sending {
+	all := make([]*sending, n)
+	for i := range all {
+		all[i] = send(t, s, toToken("i", itoa(i)))
+	}
+	return all
+}
+
+func wantAllAccepted(t *testing.T, all []*sending) {
+	t.Helper()
+	for _, p := range all {
+		p.wantAccepted()
+	}
+}
+
+// pending is how many requests wait on c.
+func (c *farConn) pending() int {
+	synctest.Wait()
+	return len(c.arrived)
+}
+
+func TestS_42_NeverMoreThanAHundredStreamsBeforeSettings(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		w.silent = true
+		s := w.sender(&fcmsend.Options{MaxConnections: 1})
+		all := sendMany(t, s, 250)
+		conn := w.conn()
+		if n := conn.pending(); n != 100 {
+			t.Errorf("%d streams before SETTINGS; want 100", n)
+		}
+		conn.write(func(f *http2.Framer) error {
+			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1000})
+		})
+		if n := conn.pending(); n != 100 {
+			t.Errorf("%d streams although 1000 are allowed; want 100", n)
+		}
+		for range 250 {
+			conn.request().accept()
+		}
+		wantAllAccepted(t, all)
+		if conn.most != 100 {
+			t.Errorf("%d streams were open at a time; want 100", conn.most)
+		}
+		w.noConn()
+	})
+}
+
+func TestS_42_R_F13_AServerThatAllowsFewerGetsFewer(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		w.settings = []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 1}}
+		s := w.sender(&fcmsend.Options{MaxConnections: 1})
+		send(t, s, toToken()).wantPending() // so that the SETTINGS are read
+		conn := w.conn()
+		all := sendMany(t, s, 20)
+		for range 21 {
+			r := conn.request()
+			conn.noRequest()
+			r.accept()
+		}
+		wantAllAccepted(t, all)
+		// Then none, and then again.
+		conn.write(func(f *http2.Framer) error {
+			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+		})
+		synctest.Wait()
+		p := send(t, s, toToken())
+		p.wantPending()
+		conn.noRequest()
+		conn.write(func(f *http2.Framer) error {
+			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 5})
+		})
+		conn.request().accept()
+		p.wantAccepted()
+	})
+}
+
+func TestS_43_AsManyConnectionsAsAreNeeded(t *testing.T) {
+	for _, c := range []struct{ calls, want int }{{1, 1}, {100, 1}, {101, 2}, {250, 3}, {450, 4}} {
+		t.Run(fmt.Sprintf("S-43 %d calls", c.calls), func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				s := w.sender(&fcmsend.Options{MaxConnections: 4})
+				all := sendMany(t, s, c.calls)
+				synctest.Wait()
+				var conns []*farConn
+				for len(w.conns) > 0 {
+					conns = append(conns, <-w.conns)
+				}
+				if len(conns) != c.want || len(w.dialled()) != c.want {
+					t.Fatalf("%d connections, %d dials; want %d", len(conns), len(w.dialled()), c.want)
+				}
+				for answered := 0; answered < c.calls; {
+					for _, conn := range conns {
+						for conn.pending() > 0 {
+							conn.request().accept()
+							answered++
+						}
+					}
+				}
+				wantAllAccepted(t, all)
+				w.noConn()
+				for _, conn := range conns {
+					if conn.most > 100 {
+						t.Errorf("%d streams on a connection", conn.most)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestS_43_CallsGoWhereThereIsRoomSoThatOthersFallIdle(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		all := sendMany(t, s, 150)
+		first, second := w.conn(), w.conn()
+		for range 100 {
+			first.request().accept()
+		}
+		for range 50 {
+			second.request().accept()
+		}
+		wantAllAccepted(t, all)
+		for range 400 { // seconds: longer than a connection may be idle
+			p := send(t, s, toToken())
+			first.request().accept()
+			p.wantAccepted()
+			time.Sleep(time.Second)
+		}
+		if !second.isOver() || first.isOver() {
+			t.Errorf("second over %v, first over %v; want true and false", second.isOver(), first.isOver())
+		}
+	})
+}
+
+func TestS_44_GoAwayLetsFinishAndNewOnesGoElsewhere(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		var gone []string
+		s := w.sender(&fcmsend.Options{Events: &fcmsend.Events{GoAway: func(c fcmsend.ConnectionInfo, code, reason string) {
+			gone = append(gone, fmt.Sprint(c.ID, c.Protocol, code, reason))
+		}}})
+		old := sendMany(t, s, 10)
+		first := w.conn()
+		var requests []*request
+		for range 10 {
+			requests = append(requests, first.request())
+		}
+		first.goAway(1<<31-1, http2.ErrCodeNo, "time\nto go") // as before a graceful end
+		synctest.Wait()
+		young := sendMany(t, s, 10)
+		second := w.conn()
+		for range 10 {
+			second.request().accept()
+		}
+		wantAllAccepted(t, young)
+		first.goAway(requests[9].id, http2.ErrCodeNo, "")
+		time.Sleep(9 * time.Second)
+		if first.isOver() {
+			t.Fatal("the connection was closed with requests on it")
+		}
+		for _, r := range requests {
+			r.accept()
+		}
+		wantAllAccepted(t, old)
+		if !first.isOver() {
+			t.Error("the connection was not closed when it was done")
+		}
+		if len(gone) != 2 || gone[0] != "1h2NO_ERRORtime.to go" {
+			t.Errorf("events %q", gone)
+		}
+	})
+}
+
+func TestS_45_R_F12_StreamsAboveTheLastIdAreSentAgainAtOnce(t *testing.T) {
+	for name, code := range map[string]http2.ErrCode{"without error": http2.ErrCodeNo, "with an error": http2.ErrCodeEnhanceYourCalm} {
+		t.Run("S-45 "+name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				s := w.sender(nil)
+				all := sendMany(t, s, 10)
+				first := w.conn()
+				bodies := map[string]int{}
+				var kept []*request
+				for i := range 10 {
+					r := first.request()
+					bodies[string(r.body)]++
+					if i < 4 {
+						kept = append(kept, r)
+					}
+				}
+				began := time.Now()
+				first.goAway(7, code, "")
+				second := w.conn()
+				for range 6 {
+					r := second.request()
+					bodies[string(r.body)]++
+					r.accept()
+				}
+				second.noRequest()
+				if took := time.Since(began); took != 0 {
+					t.Errorf("sent again after %v; want at once", took)
+				}
+				for _, r := range kept {
+					r.accept()
+				}
+				wantAllAccepted(t, all)
+				twice := 0
+				for _, n := range bodies {
+					if n == 2 {
+						twice++
+					}
+				}
+				if len(bodies) != 10 || twice != 6 {
+					t.Errorf("%d messages, %d written twice; want 10 and 6", len(bodies), twice)
+				}
+			})
+		})
+	}
+}
+
+func TestS_45_EachConnectionMayGoAwayAfterAHundredRequests(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		go func() {
+			for {
+				var c *farConn
+				select {
+				case c = <-w.conns:
+				case <-t.Context().Done():
+					return
+				}
+				for range 100 {
+					select {
+					case r := <-c.arrived:
+						if r.id == 199 {
+							c.goAway(r.id, http2.ErrCodeNo, "")
+						}
+						r.accept()
+					case <-t.Context().Done():
+						return
+					}
+				}
+			}
+		}()
+		done := make(chan error, 20)
+		for range 20 {
+			go func() {
+				var err error
+				for range 50 {
+					if _, e := s.Send(t.Context(), toToken()); e != nil {
+						err = e
+					}
+				}
+				done <- err
+			}()
+		}
+		for range 20 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := len(w.dialled()); n < 10 || n > 11 {
+			t.Errorf("%d connections for 1000 messages; want 10 or 11", n)
+		}
+	})
+}
+
+func TestStreamsBelowTheLastIdHaveAnUnknownOutcome(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		all := sendMany(t, s, 2)
+		conn := w.conn()
+		conn.request()
+		conn.request()
+		conn.goAway(3, http2.ErrCodeInternal, "")
+		all[0].wantPending()
+		conn.nc.Close()
+		for _, p := range all {
+			p.wantError(fcm.Unavailable, true)
+		}
+		w.noConn()
+	})
+}
+
+func TestS_46_FewerStreamsAfterTheFarEndHasComplained(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{MaxConnections: 1})
+		all := sendMany(t, s, 100)
+		first := w.conn()
+		for range 100 {
+			first.request()
+		}
+		first.goAway(0, http2.ErrCodeProtocol, "exceeded_max_concurrent_streams")
+		second := w.conn()
+		if n := second.pending(); n != 50 {
+			t.Errorf("%d streams; want half of those that were too many", n)
+		}
+		for range 100 {
+			second.request().accept()
+		}
+		wantAllAccepted(t, all)
+		if second.most != 50 {
+			t.Errorf("%d streams at a time; want 50", second.most)
+		}
+		// Ten minutes later it tries more again.
+		time.Sleep(10 * time.Minute)
+		all = sendMany(t, s, 150)
+		third := w.conn()
+		if n := third.pending(); n != 100 {
+			t.Errorf("%d streams after ten minutes; want 100", n)
+		}
+		for range 150 {
+			third.request().accept()
+		}
+		wantAllAccepted(t, all)
+	})
+}
+
+func TestR_F12_RefusedStreamsAreSentAgainAtOnce(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		p := send(t, s, toToken())
+		conn := w.conn()
+		for range 5 {
+			conn.request().cancel(http2.ErrCodeRefusedStream)
+		}
+		conn.request().accept()
+		p.wantAccepted()
+		if p.took != 0 {
+			t.Errorf("took %v", p.took)
+		}
+		// Not for ever.
+		p = send(t, s, toToken())
+		for range 9 {
+			conn.request().cancel(http2.ErrCodeRefusedStream)
+		}
+		p.wantError(fcm.Unavailable, false)
+		conn.noRequest()
+	})
+}
+
+func TestS_47_PingsAreRare(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{IdleTimeout: time.Hour})
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request().accept()
+		p.wantAccepted()
+		time.Sleep(30*time.Second - time.Millisecond)
+		if n := len(conn.pinged()); n != 0 {
+			t.Errorf("%d pings in 30 s", n)
+		}
+		time.Sleep(10 * time.Minute)
+		pings := conn.pinged()
+		if len(pings) < 15 {
+			t.Errorf("%d pings in ten minutes; want one each 30 s", len(pings))
+		}
+		for i := 1; i < len(pings); i++ {
+			if gap := pings[i].Sub(pings[i-1]); gap < 30*time.Second {
+				t.Errorf("%v between two pings; want 30 s at least", gap)
+			}
+		}
+		// While there is traffic there is none.
+		before := len(conn.pinged())
+		for range 100 {
+			p := send(t, s, toToken())
+			conn.request().accept()
+			p.wantAccepted()
+			time.Sleep(5 * time.Second)
+		}
+		if n := len(conn.pinged()) - before; n > 1 {
+			t.Errorf("%d pings on a busy connection", n)
+		}
+	})
+}
+
+func TestR_F14_ADeadConnectionIsFoundByPing(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		var why error
+		var closed time.Time
+		s := w.sender(&fcmsend.Options{Events: &fcmsend.Events{ConnectionClosed: func(_ fcmsend.ConnectionInfo, err error) {
+			why, closed = err, time.Now()
+		}}})
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.setMute(true)
+		conn.request().accept()
+		p.wantAccepted()
+		began := time.Now()
+		time.Sleep(46 * time.Second)
+		if took := closed.Sub(began); why == nil || took < 45*time.Second || took > 46*time.Second {
+			t.Errorf("closed after %v: %v; want 45 s and a cause", took, why)
+		}
+		p = send(t, s, toToken())
+		w.conn().request().accept()
+		p.wantAccepted()
+	})
+}
+
+func TestR_F10_ABlackHoleGetsNothingNew(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		p := send(t, s, toToken())
+		first := w.conn()
+		first.setMute(true)
+		first.request()
+		p.wantError(fcm.Unavailable, true)
+		if st := s.State(); !st.Connections[0].Silent {
+			t.Errorf("state %+v; want the connection doubted", st)
+		}
+		p = send(t, s, toToken())
+		second := w.conn()
+		second.request().accept()
+		p.wantAccepted()
+		// A byte brings the trust back.
+		first.write(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) })
+		synctest.Wait()
+		p = send(t, s, toToken())
+		first.request().accept()
+		p.wantAccepted()
+	})
+}
+
+func TestASlowAnswerOnALiveConnectionDoesNotDoubtIt(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		slow := send(t, s, toToken())
+		conn := w.conn()
+		conn.request()
+		time.Sleep(5 * time.Second)
+		p := send(t, s, toToken())
+		conn.request().accept()
+		p.wantAccepted()
+		slow.wantError(fcm.Unavailable, true)
+		if st := s.State(); st.Connections[0].Silent {
+			t.Errorf("state %+v; want no doubt", st)
+		}
+		w.noConn()
+	})
+}
+
+func TestS_48_IdleConnectionsEndWithoutAnError(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		var closed []error
+		s := w.sender(&fcmsend.Options{Events: &fcmsend.Events{ConnectionClosed: func(_ fcmsend.ConnectionInfo, err error) {
+			closed = append(closed, err)
+		}}})
+		for range 3 { // the far end closes
+			p := send(t, s, toToken())
+			conn := w.conn()
+			conn.request().accept()
+			p.wantAccepted()
+			conn.nc.Close()
+			synctest.Wait()
+		}
+		if len(closed) != 3 || closed[0] == nil {
+			t.Errorf("closed: %v; want three causes", closed)
+		}
+		p := send(t, s, toToken()) // we close
+		conn := w.conn()
+		conn.request().accept()
+		p.wantAccepted()
+		time.Sleep(180 * time.Second)
+		if !conn.isOver() || len(closed) != 4 || closed[3] != nil {
+			t.Errorf("over %v, closed: %v; want no cause for the last", conn.isOver(), closed)
+		}
+		if n := len(s.State().Connections); n != 0 {
+			t.Errorf("%d connections in the state", n)
+		}
+	})
+}
+
+func TestR_F9_WhereNobodyAnswersNothingIsSentAndDialsAreRare(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		refused := errors.New("connection refused")
+		w.setFail(refused)
+		var failed int
+		s := w.sender(&fcmsend.Options{Events: &fcmsend.Events{DialFailed: func(err error, next time.Time) {
+			failed++
+			if !errors.Is(err, refused) || !next.After(time.Now()) {
+				t.Errorf("DialFailed(%v, %v)", err, next)
+			}
+		}}})
+		began := time.Now()
+		for time.Since(began) < 10*time.Minute {
+			for _, p := range sendMany(t, s, 20) {
+				if e := p.wantError(fcm.Unavailable, false); !errors.Is(e, refused) {
+					t.Fatalf("error %v; want the dial's", e)
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		dials := w.dialled()
+		if len(dials) < 20 || len(dials) > 60 || failed != len(dials) {
+			t.Errorf("%d dials and %d events in ten minutes; want 20 to 60", len(dials), failed)
+		}
+		if st := s.State(); !errors.Is(st.DialErr, refused) {
+			t.Errorf("state %+v", st)
+		}
+		// And within half a minute of its return it is there again.
+		w.setFail(nil)
+		w.handle = (*request).accept
+		for began = time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			if _, err := s.Send(t.Context(), toToken()); err == nil {
+				break
+			}
+			if time.Since(began) > 31*time.Second {
+				t.Fatal("half a minute after its return no message gets through")
+			}
+		}
+		if st := s.State(); st.DialErr != nil {
+			t.Errorf("state %+v", st)
+		}
+	})
+}
+
+func TestConnectionsThatEndAtOnceAreNoStorm(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		go func() {
+			for {
+				select {
+				case c := <-w.conns:
+					c.goAway(0, http2.ErrCodeNo, "")
+					c.nc.Close()
+				case <-t.Context().Done():
+					return
+				}
+			}
+		}()
+		s := w.sender(nil)
+		began := time.Now()
+		for time.Since(began) < 10*time.Minute {
+			send(t, s, toToken()).wantError(fcm.Unavailable, false)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := len(w.dialled()); n < 20 || n > 70 {
+			t.Errorf("%d dials in ten minutes; want 20 to 70", n)
+		}
+		if st := s.State(); st.DialErr == nil {
+			t.Errorf("state %+v; want a cause", st)
+		}
+	})
+}
+
+func TestDialsAreOneForAllThatWait(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		l := w.hosts["fcm.googleapis.com:443"]
+		w.hosts["fcm.googleapis.com:443"] = nil
+		s := w.sender(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		sendWith(ctx, t, s, toToken()).wantError(fcm.Unavailable, false)
+		w.hosts["fcm.googleapis.com:443"] = l
+		time.Sleep(2 * time.Second)
+		before := len(w.dialled())
+		all := sendMany(t, s, 100)
+		conn := w.conn()
+		for range 100 {
+			conn.request().accept()
+		}
+		wantAllAccepted(t, all)
+		if n := len(w.dialled()) - before; n != 1 {
+			t.Errorf("%d dials for 100 messages; want 1", n)
+		}
+	})
+}
+
+func TestWhoWaitsForAPlaceIsServedInOrderAndMayLeave(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{MaxConnections: 1, StreamsPerConnection: 1})
+		first := send(t, s, toToken("i", "first"))
+		conn := w.conn()
+		r := conn.request()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		leaves := sendWith(ctx, t, s, toToken("i", "leaves"))
+		synctest.Wait()
+		second := send(t, s, toToken("i", "second"))
+		synctest.Wait()
+		third := send(t, s, toToken("i", "third"))
+		leaves.wantError(fcm.Unavailable, false)
+		if leaves.took != 2*time.Second {
+			t.Errorf("left after %v", leaves.took)
+		}
+		r.accept()
+		first.wantAccepted()
+		for _, want := range []string{"second", "third"} {
+			r := conn.request()
+			if !strings.Contains(string(r.body), want) {
+				t.Errorf("%s; want %s", r.body, want)
+			}
+			r.accept()
+		}
+		second.wantAccepted()
+		third.wantAccepted()
+		conn.noRequest()
+	})
+}
+
+func TestR_F15_ACertificateOfAnotherIsNotTalkedTo(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		opt := w.options(nil)
+		opt.TLS.RootCAs = newFar(t).ca.Pool()
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		e := send(t, s, toToken()).wantError(fcm.Unavailable, false)
+		if !strings.Contains(e.Error(), "certificate") {
+			t.Errorf("error %v; want it to name the certificate", e)
+		}
+	})
+}
