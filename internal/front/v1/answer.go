@@ -3,7 +3,6 @@ package v1
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -53,28 +52,6 @@ func write(w http.ResponseWriter, status int, kind string, body []byte) {
 	head.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // who asked may be gone
-}
-
-// outcome is a lane's error as metrics have it.
-func outcome(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	if e, ok := errors.AsType[*fcm.SendError](err); ok {
-		return e.Class.String()
-	}
-	if e, ok := errors.AsType[*ccs.NackError](err); ok {
-		return string(e.Code)
-	}
-	return "internal"
-}
-
-// judge turns the lane's error into the answer to it.
-func (h *Handler) judge(err error) (e *fcm.Error, wait time.Duration) {
-	if e, ok := errors.AsType[*fcm.SendError](err); ok && e.Reply != nil && e.Class.Final() {
-		return e.Reply, 0
-	}
-	return replyOf(503, "UNAVAILABLE", "The service is currently unavailable."), h.opt.RetryAfter
 }
 
 // seconds is a wait as Retry-After has it: whole seconds, rounded up.

@@ -11,6 +11,7 @@ import (
 	"penstock/fcm"
 	"penstock/internal/downstream"
 	"penstock/internal/keys"
+	"penstock/internal/translate"
 )
 
 // MaxBody bounds a request's body, as it was sent and inflated: 1 MiB.
@@ -30,19 +31,15 @@ type Options struct {
 	// know, as FCM does. Otherwise they are passed on, so that a program may use
 	// tomorrow's fields today.
 	Strict bool
-	// RetryAfter is what a 503 of our own asks its caller to wait; 0: 10 seconds,
-	// the shortest wait that Google advises.
-	RetryAfter time.Duration
-	Events     Events
+	Events Events
 }
 
 // Events tell what happens. They are called on the goroutines of the front and
 // of the lane, so they must be quick. A nil one is left out.
 type Events struct {
-	// Answered tells what became of one message: "ok", or a word out of the
-	// closed set of [fcm.Class] or of the codes of nacks. It is told also where
-	// the caller has gone. took counts from when the request was read.
-	Answered func(project, outcome string, took time.Duration)
+	// Answered tells what became of one message by the status of its answer, also
+	// where the caller has gone. took counts from when the request was read.
+	Answered func(project string, status int, took time.Duration)
 	// Refused tells of a request that was refused at the door; project is empty
 	// where no key told which.
 	Refused func(project string, status int)
@@ -69,9 +66,6 @@ func New(ring *keys.Ring, lanes func(project string) Lane, opt *Options) *Handle
 	if opt != nil {
 		h.opt = *opt
 	}
-	if h.opt.RetryAfter <= 0 {
-		h.opt.RetryAfter = 10 * time.Second
-	}
 	return h
 }
 
@@ -87,9 +81,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
-		if f := h.opt.Events.Failed; f != nil {
-			f(project, fmt.Errorf("v1: panic: %v\n%s", v, debug.Stack()))
-		}
+		h.failed(project, panicked(v))
 		h.refuse(a, project, replyOf(http.StatusInternalServerError, "INTERNAL", "Internal error encountered."))
 	}()
 
@@ -134,26 +126,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(a, project, refused)
 		return
 	}
-	lane := h.lanes(project)
-	if lane == nil {
-		w.Header().Set("Retry-After", seconds(h.opt.RetryAfter))
-		h.refuse(a, project, replyOf(http.StatusServiceUnavailable, "UNAVAILABLE", "The service is currently unavailable."))
-		return
-	}
-	answer, err, ok := h.send(r.Context(), project, lane, &downstream.Message{V1: req, Accepted: accepted})
+	o, ok := h.send(r.Context(), project, &downstream.Message{V1: req, Accepted: accepted})
 	switch {
 	case !ok:
 		if f := h.opt.Events.Gone; f != nil {
 			f(project)
 		}
-	case err != nil:
-		reply, wait := h.judge(err)
-		if wait > 0 {
-			w.Header().Set("Retry-After", seconds(wait))
+	case o.err != nil:
+		if o.wait > 0 {
+			w.Header().Set("Retry-After", seconds(o.wait))
 		}
-		a.err(reply)
+		a.err(o.err)
 	default:
-		a.name(segment, answer.Name)
+		a.name(segment, o.answer.Name)
 	}
 }
 
@@ -221,22 +206,64 @@ func replyTo(err error) *fcm.Error {
 	return replyOf(http.StatusBadRequest, "INVALID_ARGUMENT", "Request contains an invalid argument.")
 }
 
+// errNoLane is the outcome of a message whose project was taken away, or is
+// about to come.
+var errNoLane = &fcm.SendError{Class: fcm.Unavailable, Err: errors.New("the project has no lane now")}
+
+// An outcome is what became of a message.
+type outcome struct {
+	answer downstream.Answer
+	err    *fcm.Error    // nil: it was accepted
+	wait   time.Duration // before the caller tries again; 0: nothing is said of it
+}
+
+// judge says what the lane's answer means.
+func judge(a downstream.Answer, err error) outcome {
+	return outcome{answer: a, err: translate.Envelope(err), wait: translate.RetryAfter(err)}
+}
+
 // send hands m to the lane and waits for its answer. It is not ok if the caller
 // leaves first; what was begun goes on.
-func (h *Handler) send(ctx context.Context, project string, lane Lane, m *downstream.Message) (a downstream.Answer, err error, ok bool) {
+func (h *Handler) send(ctx context.Context, project string, m *downstream.Message) (_ outcome, ok bool) {
+	var o outcome
 	done := make(chan struct{})
-	lane.Submit(m, func(answer downstream.Answer, failure error) {
-		a, err = answer, failure
-		if f := h.opt.Events.Answered; f != nil {
-			f(project, outcome(failure), time.Since(m.Accepted))
+	settle := func(a downstream.Answer, err error) {
+		// The lane's goroutine is no place to panic on.
+		defer func() {
+			if v := recover(); v != nil {
+				o = judge(a, panicked(v))
+				h.failed(project, panicked(v))
+			}
+			close(done)
+		}()
+		o = judge(a, err)
+		status := http.StatusOK
+		if o.err != nil {
+			status = o.err.HTTPStatus
 		}
-		close(done)
-	})
+		if f := h.opt.Events.Answered; f != nil {
+			f(project, status, time.Since(m.Accepted))
+		}
+	}
+	if lane := h.lanes(project); lane != nil {
+		lane.Submit(m, settle)
+	} else {
+		settle(downstream.Answer{}, errNoLane)
+	}
 	select {
 	case <-done:
-		return a, err, true
+		return o, true
 	case <-ctx.Done():
-		return downstream.Answer{}, nil, false
+		return outcome{}, false
+	}
+}
+
+// panicked is the error of a panic, called where it was recovered.
+func panicked(v any) error { return fmt.Errorf("front/v1: panic: %v\n%s", v, debug.Stack()) }
+
+func (h *Handler) failed(project string, err error) {
+	if f := h.opt.Events.Failed; f != nil {
+		f(project, err)
 	}
 }
 

@@ -21,11 +21,13 @@ func projectOf(u *url.URL) (segment string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	segment, method, ok := strings.Cut(rest, "/")
-	if !ok || method != "messages:send" && !strings.EqualFold(method, "messages%3Asend") || !strings.HasPrefix(method, "messages") || !strings.HasSuffix(method, "send") {
+	segment, method, _ := strings.Cut(rest, "/")
+	switch method {
+	case "messages:send", "messages%3Asend", "messages%3asend":
+	default:
 		return "", false
 	}
-	if segment == "" || strings.Trim(segment, ".") == "" {
+	if strings.Trim(segment, ".") == "" {
 		return "", false
 	}
 	for i := range len(segment) {
@@ -138,8 +140,12 @@ func readError(w http.ResponseWriter, err error) *fcm.Error {
 	return invalid("The body could not be read.")
 }
 
+// isJSON takes a missing type for the only one that there is.
 func isJSON(types []string) bool {
-	if len(types) != 1 {
+	switch {
+	case len(types) == 0 || len(types) == 1 && types[0] == "":
+		return true
+	case len(types) > 1:
 		return false
 	}
 	kind, _, err := mime.ParseMediaType(types[0])
