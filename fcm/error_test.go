@@ -137,6 +137,29 @@ func TestS_40_StrangeRepliesAreRead(t *testing.T) {
 	}
 }
 
+func TestDetailsGoBeforeStatuses(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[string]fcm.Class{
+		"RATE_LIMIT_EXCEEDED": fcm.ProjectQuota, "ACCESS_TOKEN_EXPIRED": fcm.Credential, "CREDENTIALS_MISSING": fcm.Credential,
+		"IAM_PERMISSION_DENIED": fcm.Configuration, "SERVICE_DISABLED": fcm.Configuration, "ACCESS_TOKEN_SCOPE_INSUFFICIENT": fcm.Configuration,
+	} {
+		e := &fcm.Error{HTTPStatus: 503, Status: "UNAVAILABLE", Info: &fcm.ErrorInfo{Reason: reason}}
+		if got := fcm.Classify(fcm.TargetDevice, e); got != want {
+			t.Errorf("the reason %s is %v, want %v", reason, got, want)
+		}
+	}
+	gone := &fcm.APNSError{StatusCode: 410, Reason: "Unregistered"}
+	for code, want := range map[fcm.ErrorCode]fcm.Class{
+		"": fcm.Unregistered, fcm.CodeUnspecified: fcm.Unregistered, fcm.CodeInvalidArgument: fcm.Unregistered, fcm.CodeUnregistered: fcm.Unregistered,
+		fcm.CodeThirdPartyAuth: fcm.ThirdPartyAuth, fcm.CodeSenderIDMismatch: fcm.SenderIDMismatch, fcm.CodeUnavailable: fcm.Unavailable,
+		fcm.CodeInternal: fcm.Internal, fcm.CodeQuotaExceeded: fcm.DeviceQuota,
+	} {
+		if got := fcm.Classify(fcm.TargetDevice, &fcm.Error{HTTPStatus: 404, Status: "NOT_FOUND", Code: code, APNS: gone}); got != want {
+			t.Errorf("%q with Apple's 410 is %v, want %v", code, got, want)
+		}
+	}
+}
+
 func TestStatusesDecideWhereNothingElseDoes(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[string]fcm.Class{
@@ -181,12 +204,12 @@ func TestS_21_NothingOfAPageIsKept(t *testing.T) {
 	}
 }
 
-func TestRepliesAreBounded(t *testing.T) {
+func TestR_A65_RepliesAreBounded(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("ä", 10_000)
+	long := "x" + strings.Repeat("ä", 10_000)
 	many := `{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[` + strings.Repeat(`{"field":"f"},`, 200) + `{"field":"f"}]}`
 	e := fcm.ParseErrorReply(400, []byte(`{"error":{"message":"`+long+`","details":[`+many+`]}}`))
-	if len(e.Message) > 4096 || len(e.Message) < 4090 || !utf8.ValidString(e.Message) {
+	if len(e.Message) != 4095 || !utf8.ValidString(e.Message) {
 		t.Errorf("%d bytes of the message are kept", len(e.Message))
 	}
 	if n := len(e.BadRequest.Violations); n != 64 {
@@ -227,7 +250,7 @@ func TestF_02_ErrorsAreWrittenAsGoogleWritesThem(t *testing.T) {
 		HTTPStatus: 400, Status: "INVALID_ARGUMENT", Message: "Say \"aa\" < é\n\xff", Code: fcm.CodeInvalidArgument,
 		APNS:       &fcm.APNSError{StatusCode: 410, Reason: "Unregistered"},
 		BadRequest: &fcm.BadRequest{Violations: []fcm.FieldViolation{{Field: "message.token", Description: "one"}, {Description: "two"}}},
-		Info:       &fcm.ErrorInfo{Reason: "R", Domain: "d", Metadata: map[string]string{"b": "2", "a": "1"}},
+		Info:       &fcm.ErrorInfo{Reason: "R", Domain: "d", Metadata: map[string]string{"b": "2", "a": "1", "e": "5", "d": "4", "c": "3"}},
 	}
 	want := `{
   "error": {
@@ -262,7 +285,10 @@ func TestF_02_ErrorsAreWrittenAsGoogleWritesThem(t *testing.T) {
         "domain": "d",
         "metadata": {
           "a": "1",
-          "b": "2"
+          "b": "2",
+          "c": "3",
+          "d": "4",
+          "e": "5"
         }
       }
     ]

@@ -68,7 +68,7 @@ func TestRequestsAreRead(t *testing.T) {
 		{"names are told apart by case", `{"Message":{},"message":{"Token":"x","token":"t"}}`, fcm.SendRequest{
 			Unknown: fcm.Unknown{"Message": json.RawMessage(`{}`)}, Message: &fcm.Message{Token: "t", Unknown: fcm.Unknown{"Token": json.RawMessage(`"x"`)}},
 		}},
-		{"escapes in names and values", `{"mess\u0061ge":{"token":"\"\\\/\b\f\n\r\t\u00e9\ud834\udd1e\ud834x\udd1e"}}`, to("\"\\/\b\f\n\r\té𝄞\ufffdx\ufffd")},
+		{"escapes in names and values", `{"mess\u0061ge":{"token":"\"\\\/\b\f\n\r\t\u00E9\ud834\udd1e\ud834x\udd1e"}}`, to("\"\\/\b\f\n\r\té𝄞\ufffdx\ufffd")},
 		{"an escape that stands for a quote ends nothing", `{"message":{"token":"a\\","data":{"k\"":"\\\""}}}`, fcm.SendRequest{Message: &fcm.Message{Token: `a\`, Data: map[string]string{`k"`: `\"`}}}},
 		{"white space everywhere", "\n{ \"message\"\t:\r{ \"data\" : { \"a\" : \"b\" , \"c\" : \"d\" } , \"token\" : \"t\" } }\n", fcm.SendRequest{Message: &fcm.Message{Token: "t", Data: map[string]string{"a": "b", "c": "d"}}}},
 		{"priorities as they came", `{"message":{"android":{"priority":"HIGH"}}}`, android(fcm.AndroidConfig{Priority: "HIGH"})},
@@ -166,8 +166,8 @@ func TestFaultsAreToldInGooglesWords(t *testing.T) {
 		{"an int32 with a fraction", `{"message":{"android":{"notification":{"notification_count":1.5}}}}`, []fault{invalid("message.android.notification.notification_count", "(TYPE_INT32), 1.5")}},
 		{"an int32 that is too large", `{"message":{"android":{"notification":{"notification_count":2147483648}}}}`, []fault{invalid("message.android.notification.notification_count", "(TYPE_INT32), 2147483648")}},
 		{"an int32 is a word", `{"message":{"android":{"notification":{"notification_count":"3 "}}}}`, []fault{invalid("message.android.notification.notification_count", `(TYPE_INT32), "3 "`)}},
-		{"an int32 is a word that Go takes for a number", `{"message":{"android":{"notification":{"notification_count":"0x3"}}}}`, []fault{invalid("message.android.notification.notification_count", `(TYPE_INT32), "0x3"`)}},
-		{"a float that is none", `{"message":{"android":{"notification":{"light_settings":{"color":{"red":1e400,"alpha":"NaN","blue":true}}}}}}`, []fault{
+		{"an int32 is a word that Go takes for a number", `{"message":{"android":{"notification":{"notification_count":"0x3p0"}}}}`, []fault{invalid("message.android.notification.notification_count", `(TYPE_INT32), "0x3p0"`)}},
+		{"R-A28 a float that is none", `{"message":{"android":{"notification":{"light_settings":{"color":{"red":1e400,"alpha":"NaN","blue":true}}}}}}`, []fault{
 			invalid("message.android.notification.light_settings.color.red", "(TYPE_FLOAT), 1e400"), invalid("message.android.notification.light_settings.color.alpha", `(type.googleapis.com/google.protobuf.FloatValue), "NaN"`), invalid("message.android.notification.light_settings.color.blue", "(TYPE_FLOAT), true"),
 		}},
 		{"a free object is a list", `{"message":{"apns":{"payload":[1]}}}`, []fault{invalid("message.apns.payload", "(type.googleapis.com/google.protobuf.Struct), [1]")}},
@@ -182,7 +182,7 @@ func TestFaultsAreToldInGooglesWords(t *testing.T) {
 		{"a long value is cut at a character", `{"message":{"data":{"k":["` + long + `"]}}}`, []fault{invalid("message.data[0].value", `(TYPE_STRING), ["`+strings.Repeat("é", 127)+"…")}},
 		{"the root is a list", ` [] `, []fault{{"", bad + `Unknown name "": Root element must be a message.`}}},
 		{"the root is a string", `"message"`, []fault{{"", bad + `Unknown name "": Root element must be a message.`}}},
-		{"invalid UTF-8", "{\"message\":{\"token\":\"\xff\"}}", []fault{{"", bad + "Encountered non UTF-8 code points."}}},
+		{"R-A28 invalid UTF-8", "{\"message\":{\"token\":\"\xff\"}}", []fault{{"", bad + "Encountered non UTF-8 code points."}}},
 		{"not JSON", `message`, syntax("message", "^")},
 		{"cut short", `{"message":{"token":"a"`, syntax(`essage":{"token":"a"`, "                    ^")},
 		{"more behind it", `{"message":{}} x`, syntax(`{"message":{}} x`, "               ^")},
@@ -190,8 +190,8 @@ func TestFaultsAreToldInGooglesWords(t *testing.T) {
 		{"a comma before the end", `{"message":{"token":"a",}}`, syntax(`ssage":{"token":"a",}}`, "                    ^")},
 		{"wide characters before the fault", `{"message":"éééééééééé"x}`, syntax(`ééééééééé"x}`, "          ^")},
 		{"the fault in the root list", `[1,]`, syntax(`[1,]`, "   ^")},
-		{"too deep in a free object", `{"message":{"apns":{"payload":` + strings.Repeat(`{"a":`, 61) + `{}` + strings.Repeat(`}`, 61) + `}}}`, deep},
-		{"too deep in an unknown member", `{"x":` + strings.Repeat(`[`, 100_000) + strings.Repeat(`]`, 100_000) + `}`, deep},
+		{"R-A28 too deep in a free object", `{"message":{"apns":{"payload":` + strings.Repeat(`{"a":`, 61) + `{}` + strings.Repeat(`}`, 61) + `}}}`, deep},
+		{"R-A28 too deep in an unknown member", `{"x":` + strings.Repeat(`[`, 100_000) + strings.Repeat(`]`, 100_000) + `}`, deep},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -350,6 +350,12 @@ func TestS_08_NamesAreOpaque(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", body, got, ok, want)
 		}
 	}
+}
+
+// TestR_F19_ASuccessThatIsNoObjectTellsNothing: the message may have been
+// accepted or not.
+func TestR_F19_ASuccessThatIsNoObjectTellsNothing(t *testing.T) {
+	t.Parallel()
 	for _, body := range []string{"", "null", "[]", `"name"`, "<html>", `{"name":"projects/demo/mess`, `{"name":"a"} {}`, `{"name":"a",}`, "{\"name\":\"\xff\"}"} {
 		if got, ok := fcm.ParseReply([]byte(body)); got != "" || ok {
 			t.Errorf("%s is a reply: %q", body, got)

@@ -16,11 +16,8 @@ const MaxRetryAfter = time.Hour
 func ParseRetryAfter(value string, now time.Time) (wait time.Duration, ok bool) {
 	value = strings.Trim(value, " \t")
 	if isDigits(value) {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(MaxRetryAfter/time.Second) {
-			return MaxRetryAfter, true
-		}
-		return time.Duration(seconds) * time.Second, true
+		seconds, _ := strconv.ParseInt(value, 10, 64) // what no int64 holds becomes the largest
+		return time.Duration(min(seconds, int64(MaxRetryAfter/time.Second))) * time.Second, true
 	}
 	for _, form := range []string{"Mon, 02 Jan 2006 15:04:05 GMT", time.RFC850, time.ANSIC} {
 		if date, err := time.Parse(form, value); err == nil {

@@ -219,6 +219,7 @@ func TestTimeToLiveIsAndroids(t *testing.T) {
 		{"parts without", fcm.Message{Android: &fcm.AndroidConfig{}, AndroidV2: &fcm.AndroidConfigV2{}, Webpush: &fcm.WebpushConfig{Headers: map[string]string{"TTL": "5"}}}, fcm.MaxTTL, false},
 		{"the old part", fcm.Message{Android: &fcm.AndroidConfig{TTL: duration(10 * time.Minute)}}, 10 * time.Minute, true},
 		{"the new part", fcm.Message{AndroidV2: &fcm.AndroidConfigV2{TTL: duration(time.Second)}}, time.Second, true},
+		{"the old part before the new one", fcm.Message{Android: &fcm.AndroidConfig{TTL: duration(0)}, AndroidV2: &fcm.AndroidConfigV2{TTL: duration(time.Second)}}, 0, true},
 		{"now or never", fcm.Message{Android: &fcm.AndroidConfig{TTL: duration(0)}}, 0, true},
 		{"rounded down", fcm.Message{Android: &fcm.AndroidConfig{TTL: duration(1999 * time.Millisecond)}}, time.Second, true},
 		{"rounded down to now or never", fcm.Message{Android: &fcm.AndroidConfig{TTL: duration(999 * time.Millisecond)}}, 0, true},
