@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The waits that Google publishes (docs/fcm-http.md, Trying again).
+// The waits that Google publishes (docs/fcm-http.md, Retrying).
 const (
 	RetryFloor = 10 * time.Second // before anything is tried again
 	QuotaFloor = time.Minute      // after 429 without Retry-After, and for a topic always
