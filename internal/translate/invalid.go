@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"penstock/ccs"
 	"penstock/fcm"
@@ -64,13 +65,9 @@ const (
 // printable is text fit to be told: at most limit characters, none of them
 // invisible.
 func printable(text string, limit int) string {
-	seen := 0
-	for i := range text {
-		if seen == limit {
-			text = text[:i] + "…"
-			break
-		}
-		seen++
+	if utf8.RuneCountInString(text) > limit {
+		runes := []rune(text)
+		text = string(runes[:limit-1]) + "…"
 	}
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

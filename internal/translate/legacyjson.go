@@ -55,6 +55,14 @@ func syntaxError(body []byte, at int) *LegacyError {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return badRequest("JSON_PARSING_ERROR: Unexpected token END OF FILE at position %d.", utf8.RuneCount(body))
 	}
+	// That library reads null, true and false as one: what only begins like one is
+	// wrong from its first letter on.
+	for n := 1; n <= min(at, 4); n++ {
+		switch string(body[at-n : at]) {
+		case "n", "nu", "nul", "t", "tr", "tru", "f", "fa", "fal", "fals":
+			return unexpected(body, at-n)
+		}
+	}
 	return unexpected(body, at)
 }
 

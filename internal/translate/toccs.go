@@ -54,10 +54,7 @@ func ToCCS(r *fcm.SendRequest, id ccs.MessageID) (*ccs.Downstream, error) {
 		m.RestrictedPackageName = a.RestrictedPackageName
 		m.DirectBootOK = a.DirectBootOK
 	}
-	given, err := tree(r)
-	if err != nil {
-		return nil, err
-	}
+	given := tree(r)
 	given.at("message").normalize()
 	given.at("message").gather(m, v)
 
@@ -65,10 +62,7 @@ func ToCCS(r *fcm.SendRequest, id ccs.MessageID) (*ccs.Downstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	said, err := tree(back)
-	if err != nil {
-		return nil, err
-	}
+	said := tree(back)
 	said.at("message").repeat(m, v, given.at("message"))
 	path := given.unsaid(said)
 	if path == "" {
@@ -87,14 +81,15 @@ func ToCCS(r *fcm.SendRequest, id ccs.MessageID) (*ccs.Downstream, error) {
 // whatever a message says is seen, also what this program knows nothing of.
 type object map[string]any
 
-func tree(r *fcm.SendRequest) (object, error) {
+// tree takes a request that is valid, so that what it writes is JSON.
+func tree(r *fcm.SendRequest) object {
 	dec := json.NewDecoder(bytes.NewReader(r.Append(nil)))
 	dec.UseNumber()
 	var o map[string]any
 	if err := dec.Decode(&o); err != nil {
-		return nil, invalid(fcm.InvalidMessage, "message", "is no JSON")
+		panic("translate: " + err.Error())
 	}
-	return o, nil
+	return o
 }
 
 // at is the object at a path; one that is not there is empty, and nil.
@@ -126,6 +121,9 @@ func (o object) unsaid(other object) string {
 	for _, name := range slices.Sorted(maps.Keys(o)) {
 		val := o[name]
 		if inner, ok := val.(map[string]any); ok {
+			if _, known := other[name].(map[string]any); !known && len(inner) == 0 {
+				return name
+			}
 			if path := object(inner).unsaid(other.at(name)); path != "" {
 				return name + "." + path
 			}
@@ -152,7 +150,7 @@ func (o object) hidden(said object) string {
 		{[]string{"apns", "payload", "aps", "alert"}, []string{"title", "body"}},
 	} {
 		given, whole := o.at(part.path...), said.at(part.path...)
-		if given == nil {
+		if len(given) == 0 {
 			continue
 		}
 		keys := part.keys
@@ -258,6 +256,16 @@ func (o object) gather(m *ccs.Downstream, v *fcm.Message) {
 // saying anything new.
 func (o object) repeat(m *ccs.Downstream, v *fcm.Message, given object) {
 	o.normalize()
+	for _, part := range [...][]string{
+		{"notification"}, {"fcm_options"},
+		{"android", "notification"}, {"android", "fcm_options"},
+		{"apns", "payload", "aps", "alert"}, {"apns", "fcm_options"},
+		{"webpush", "notification"}, {"webpush", "fcm_options"},
+	} {
+		if o.at(part...) == nil {
+			o.put(map[string]any{}, part...) // an empty part says nothing
+		}
+	}
 	if v.FID != "" {
 		o["fid"] = v.FID
 	}
