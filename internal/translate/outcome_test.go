@@ -131,7 +131,7 @@ func TestT_46_OutcomeRows(t *testing.T) {
 	} {
 		t.Run(tt.name+", XMPP", func(t *testing.T) {
 			nack := translate.Nack(tt.err, nil)
-			if nack.Code != tt.nack || nack.Err != tt.err {
+			if nack.Code != tt.nack || !errors.Is(nack.Err, tt.err) {
 				t.Errorf("got %v, want %s", nack, tt.nack)
 			}
 			for _, secret := range []string{"<", "secret", "project", "OAuth", "APNS or"} {
