@@ -248,10 +248,12 @@ func (s *Sim) postCut(_ http.ResponseWriter, r *http.Request) (any, error) {
 // A faultBody is a Fault on the wire. Pointers tell what is absent, which
 // means something else than zero.
 type faultBody struct {
+	Face      Face                  `json:"face,omitempty"`
 	Token     ccs.RegistrationToken `json:"token,omitempty"`
 	Next      *int                  `json:"next,omitempty"`
 	Share     *float64              `json:"share,omitempty"`
 	Seed      uint64                `json:"seed,omitempty"`
+	Every     *int                  `json:"every,omitempty"`
 	DelayMS   int64                 `json:"delay_ms,omitempty"`
 	Nack      ccs.Code              `json:"nack,omitempty"`
 	NackShare *float64              `json:"nack_share,omitempty"`
@@ -262,12 +264,24 @@ type faultBody struct {
 	Slow      *int                  `json:"slow,omitempty"` // bytes a second
 	SlowMS    *int64                `json:"slow_ms,omitempty"`
 	Applied   *int                  `json:"applied,omitempty"` // in answers only
+
+	Error       string `json:"error,omitempty"`
+	Status      int    `json:"status,omitempty"`
+	Body        string `json:"body,omitempty"`
+	ContentType string `json:"content_type,omitempty"`
+	RetryAfter  string `json:"retry_after,omitempty"`
+	Short       bool   `json:"short,omitempty"`
+	Reset       bool   `json:"reset,omitempty"`
+	GoAway      bool   `json:"goaway,omitempty"`
+	Refuse      bool   `json:"refuse,omitempty"`
 }
 
 func (b *faultBody) fault() (Fault, error) {
 	f := Fault{
-		Token: b.Token, Seed: b.Seed, Nack: b.Nack,
+		Face: b.Face, Token: b.Token, Seed: b.Seed, Nack: b.Nack,
 		Silence: b.Silence, Cut: b.Cut, Deliver: b.Deliver, WrongBytes: b.Wrong,
+		Error: b.Error, Status: b.Status, Body: b.Body, ContentType: b.ContentType, RetryAfter: b.RetryAfter,
+		Short: b.Short, Reset: b.Reset, GoAway: b.GoAway, Refuse: b.Refuse,
 	}
 	switch {
 	case b.Applied != nil:
@@ -276,6 +290,8 @@ func (b *faultBody) fault() (Fault, error) {
 		return f, fmt.Errorf("delay_ms must be between 0 and %d", maxFaultDelay.Milliseconds())
 	case b.Next != nil && *b.Next <= 0:
 		return f, errors.New("next must be above 0: leave it out for all messages")
+	case b.Every != nil && *b.Every <= 0:
+		return f, errors.New("every must be above 0: leave it out for all messages")
 	case b.Share != nil && *b.Share <= 0:
 		return f, errors.New("share must be above 0 and at most 1")
 	case b.NackShare != nil && *b.NackShare <= 0:
@@ -295,6 +311,9 @@ func (b *faultBody) fault() (Fault, error) {
 	if b.Next != nil {
 		f.Next = *b.Next
 	}
+	if b.Every != nil {
+		f.Every = *b.Every
+	}
 	if b.Share != nil {
 		f.Share = *b.Share
 	}
@@ -306,8 +325,10 @@ func (b *faultBody) fault() (Fault, error) {
 
 func faultBodyOf(f FaultStatus) faultBody {
 	b := faultBody{
-		Token: f.Token, Seed: f.Seed, DelayMS: f.Delay.Milliseconds(), Nack: f.Nack,
+		Face: f.Face, Token: f.Token, Seed: f.Seed, DelayMS: f.Delay.Milliseconds(), Nack: f.Nack,
 		Silence: f.Silence, Cut: f.Cut, Deliver: f.Deliver, Wrong: f.WrongBytes, Applied: &f.Applied,
+		Error: f.Error, Status: f.Status, Body: f.Body, ContentType: f.ContentType, RetryAfter: f.RetryAfter,
+		Short: f.Short, Reset: f.Reset, GoAway: f.GoAway, Refuse: f.Refuse,
 	}
 	if f.Slow > 0 {
 		b.Slow = &f.Slow
@@ -318,6 +339,9 @@ func faultBodyOf(f FaultStatus) faultBody {
 	}
 	if f.Next > 0 {
 		b.Next = &f.Next
+	}
+	if f.Every > 0 {
+		b.Every = &f.Every
 	}
 	if f.Share > 0 {
 		b.Share = &f.Share

@@ -26,7 +26,7 @@ const (
 	FaceBoth Face = "both"
 )
 
-// A Fault makes something go wrong. The first five fields choose the messages
+// A Fault makes something go wrong. The first six fields choose the messages
 // that it applies to, the others say what happens to these. Of several faults
 // the one set first applies. Over CCS a copy of a message that was acked, or is
 // being worked on, gets the answer of the first copy, and no fault applies to
@@ -37,6 +37,7 @@ type Fault struct {
 	Next  int                   // it applies to so many messages and then no more; 0: no end
 	Share float64               // to this share of the messages, by chance; 0: to all
 	Seed  uint64                // of that chance, so that it can be repeated
+	Every int                   // only to each so many-th of them; 0: to all
 
 	// Delay holds the answer back, or the cut. Without any other field the
 	// message is delivered at once and answered late.
@@ -115,6 +116,7 @@ type FaultStatus struct {
 type faultState struct {
 	FaultStatus
 	chance *rand.Rand // nil: nothing is left to chance
+	seen   int        // messages that Every counts
 }
 
 func (f *Fault) check() error {
@@ -125,6 +127,8 @@ func (f *Fault) check() error {
 		return errors.New("a fault needs something to do: delay_ms, nack, silence, cut, wrong_bytes, slow, error, status, short, reset, goaway or refuse")
 	case f.Next < 0:
 		return errors.New("next must not be negative")
+	case f.Every < 0:
+		return errors.New("every must not be negative")
 	case !(f.Share >= 0 && f.Share <= 1):
 		return errors.New("share must be above 0 and at most 1")
 	case !(f.NackShare >= 0 && f.NackShare <= 1):
@@ -255,6 +259,7 @@ func (s *Sim) SetFault(f Fault) error {
 		return fmt.Errorf("fcmsim: fault: %d are set already: clear them first", maxFaults)
 	}
 	s.faults = append(s.faults, st)
+	s.refusing = s.refusing || f.Refuse
 	return nil
 }
 
@@ -274,7 +279,7 @@ func (s *Sim) Faults() []FaultStatus {
 func (s *Sim) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = nil
+	s.faults, s.refusing = nil, false
 	for _, st := range s.streams {
 		st.conn.slow(0, 0)
 	}
@@ -282,14 +287,20 @@ func (s *Sim) ClearFaults() {
 
 // applyFault finds the first fault that applies to a message to target, or to
 // the device that also has the address alias, and returns what to do; the zero
-// Fault does nothing. Called with mu held.
-func (s *Sim) applyFault(face Face, target, alias ccs.RegistrationToken) Fault {
+// Fault does nothing. Those that refuse streams are told apart. Called with mu
+// held.
+func (s *Sim) applyFault(face Face, target, alias ccs.RegistrationToken, refuse bool) Fault {
 	for _, f := range s.faults {
-		if !f.on(face) || f.Token != "" && f.Token != target && f.Token != alias || f.Next > 0 && f.Applied >= f.Next {
+		if f.Refuse != refuse || !f.on(face) || f.Token != "" && f.Token != target && f.Token != alias || f.Next > 0 && f.Applied >= f.Next {
 			continue
 		}
 		if f.Share > 0 && f.chance.Float64() >= f.Share {
 			continue
+		}
+		if f.Every > 0 {
+			if f.seen++; f.seen%f.Every != 0 {
+				continue
+			}
 		}
 		f.Applied++
 		do := f.Fault

@@ -13,12 +13,20 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/http2"
+	"penstock/internal/h2wire"
 )
 
 // maxConcurrentStreams is how many streams FCM allows on one HTTP/2 connection
 // (docs/fcm-http.md, HTTP/2).
 const maxConcurrentStreams = 100
+
+// A client that sends more than maxEarlyPings PINGs in a row with less than
+// pingEvery between them, and nothing else, is told to calm down. Google's own
+// numbers are not known; these are ours.
+const (
+	pingEvery     = 10 * time.Second
+	maxEarlyPings = 2
+)
 
 // Timeouts of the HTTP faces. Google publishes none; idle connections are said
 // to be closed after minutes.
@@ -84,7 +92,7 @@ func (s *Sim) front() http.Handler {
 }
 
 // newWeb makes the HTTP servers; it starts nothing.
-func (s *Sim) newWeb() error {
+func (s *Sim) newWeb() {
 	s.web.tlsListeners, s.web.plainListeners = s.opt.HTTPListeners, s.opt.PlainHTTPListeners
 	s.web.handed, s.web.closing = newHandoff(), make(chan struct{})
 	server := func() *http.Server {
@@ -98,13 +106,37 @@ func (s *Sim) newWeb() error {
 		}
 	}
 	s.web.plain, s.web.tls = server(), server()
-	s.web.tls.TLSConfig = &tls.Config{Certificates: []tls.Certificate{s.cert}}
-	if err := http2.ConfigureServer(s.web.tls, &http2.Server{
-		MaxConcurrentStreams: maxConcurrentStreams, IdleTimeout: httpIdleTimeout,
-	}); err != nil {
-		return fmt.Errorf("fcmsim: %w", err)
+	s.web.tls.Protocols = h2wire.Protocols()
+	// The layer counts to the number that it announces. The server's own count
+	// is a moment behind, and would refuse streams that are allowed.
+	s.web.tls.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2 * maxConcurrentStreams}
+}
+
+// wire puts the layer that knows HTTP/2's frames on the connections of l.
+func (s *Sim) wire(l net.Listener) net.Listener {
+	return h2wire.NewListener(l, &tls.Config{Certificates: []tls.Certificate{s.cert}}, &h2wire.Options{
+		MaxStreams: maxConcurrentStreams,
+		NewStream:  s.newStream,
+		PingEvery:  pingEvery,
+		MaxPings:   maxEarlyPings,
+		Now:        s.opt.Now,
+	})
+}
+
+// newStream is where faults refuse streams before they are read.
+func (s *Sim) newStream() h2wire.Verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.refusing {
+		return h2wire.Pass
 	}
-	return nil
+	switch do := s.applyFault(FaceHTTP, "", "", true); {
+	case !do.Refuse:
+		return h2wire.Pass
+	case do.GoAway:
+		return h2wire.GoAway
+	}
+	return h2wire.Refuse
 }
 
 // listenHTTP opens the listeners that options name. Called with life held.
@@ -145,7 +177,7 @@ func (s *Sim) startHTTP() {
 		if s.web.tlsURL == "" {
 			s.web.tlsURL = "https://" + Dialable(l.Addr().String())
 		}
-		serve(func() error { return s.web.tls.ServeTLS(l, "", "") })
+		serve(func() error { return s.web.tls.Serve(s.wire(l)) })
 	}
 	for _, l := range s.web.plainListeners {
 		if s.web.plainURL == "" {
@@ -153,7 +185,7 @@ func (s *Sim) startHTTP() {
 		}
 		serve(func() error { return s.web.plain.Serve(l) })
 	}
-	serve(func() error { return s.web.tls.ServeTLS(s.web.handed, "", "") })
+	serve(func() error { return s.web.tls.Serve(s.wire(s.web.handed)) })
 }
 
 // FCMURL is where HTTP v1 is, over TLS: a scheme, a host, and a port. It is
@@ -201,7 +233,13 @@ func resetConn(ctx context.Context) {
 }
 
 // goAway says on a request's connection that it takes no more of them.
-func goAway(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }
+func goAway(w http.ResponseWriter, r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(*h2wire.Conn); ok && r.ProtoMajor == 2 {
+		c.GoAway()
+		return
+	}
+	w.Header().Set("Connection", "close")
+}
 
 // shutdownHTTP lets requests end, until ctx does. Those that a fault holds back
 // are broken off.

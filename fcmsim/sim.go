@@ -44,6 +44,7 @@ type Sim struct {
 	conns         map[string]*faultConn // of streams that are being bound
 	book          recordBook
 	faults        []*faultState
+	refusing      bool // a fault wants streams refused
 	quota         minuteQuota
 	lastID        int64 // of a v1 message
 	upstreams     map[upstreamKey]*upstreamState
@@ -133,9 +134,7 @@ func New(opt *Options) (*Sim, error) {
 		return nil, err
 	}
 	if o.wantsHTTP() {
-		if err := s.newWeb(); err != nil {
-			return nil, err
-		}
+		s.newWeb()
 	}
 	return s, nil
 }

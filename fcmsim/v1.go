@@ -149,7 +149,7 @@ func (s *Sim) send(v *sender, r *http.Request) (a answer) {
 		return a
 	}
 	d := s.address(v)
-	a.do = s.applyFault(FaceHTTP, v.to(), d.other(v.to()))
+	a.do = s.applyFault(FaceHTTP, v.to(), d.other(v.to()), false)
 	if !a.do.keepsBack() || a.do.Deliver {
 		a.out, a.err = s.verdictV1(v, d, e, now)
 	}

@@ -32,7 +32,7 @@ func (s *Sim) downstream(r *ccsserver.Request) {
 		s.mu.Unlock()
 		return
 	}
-	do := s.applyFault(FaceCCS, m.Target(), "")
+	do := s.applyFault(FaceCCS, m.Target(), "", false)
 	if do.Slow > 0 {
 		st.conn.slow(do.Slow, do.SlowFor)
 	}
