@@ -40,6 +40,9 @@ const (
 	defaultProjectQuota = 600_000
 )
 
+// ErrProjectID means that Google would take no such id.
+var ErrProjectID = errors.New("not a project's id: 6 to 30 small letters, digits and hyphens, a letter first and no hyphen last")
+
 // Options are what is optional about a [Sim]. The zero value of a field is its
 // documented default.
 type Options struct {
@@ -171,7 +174,7 @@ func (o *Options) withDefaults() (Options, error) {
 	case c.SenderID != "" && !isDigits(string(c.SenderID)):
 		return c, errors.New("fcmsim: Options.SenderID is not a project number: up to 20 digits")
 	case c.ProjectID != "" && !isProjectID(c.ProjectID):
-		return c, errors.New("fcmsim: Options.ProjectID is not a project's id: 6 to 30 small letters, digits and hyphens, a letter first")
+		return c, fmt.Errorf("fcmsim: Options.ProjectID: %w", ErrProjectID)
 	case c.Legacy > Legacy2019:
 		return c, errors.New("fcmsim: Options.Legacy is neither LegacyGone nor Legacy2019")
 	case strings.ContainsRune(c.ServerKey, 0):

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
 
 	"penstock/ccs"
 	"penstock/ccsclient"
@@ -48,13 +52,18 @@ type simLine struct {
 	Tokens    []ccs.RegistrationToken `json:"tokens"`
 	Dead      []ccs.RegistrationToken `json:"dead_tokens"`
 	Foreign   []ccs.RegistrationToken `json:"foreign_tokens"`
+
+	FCM            string `json:"fcm"`
+	ServiceAccount string `json:"service_account_file"`
+	PlainHTTP      string `json:"plain_http"`
+	ProjectID      string `json:"project_id"`
 }
 
 func startSim(t *testing.T, more ...string) (*process, simLine) {
 	t.Helper()
 	p := start(t, append([]string{"sim", "--ccs-listen", "127.0.0.1:0", "--ccs-listen", "127.0.0.1:0"}, more...)...)
 	line := p.line()
-	if got := keys(t, line); got != "ccs control ca_file sender_id server_key tokens dead_tokens foreign_tokens" {
+	if got := keys(t, line); got != "ccs control ca_file sender_id server_key tokens dead_tokens foreign_tokens fcm service_account_file plain_http project_id" {
 		t.Errorf("the line's keys are %s", got)
 	}
 	var l simLine
@@ -109,29 +118,126 @@ func TestTheSameDataDirGivesTheSameValues(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	var lines [2]simLine
-	var cas [2]string
+	var cas, keys [2]string
 	for i := range lines {
-		p, l := startSim(t, "--data-dir", dir, "--json")
+		p, l := startSim(t, append([]string{"--data-dir", dir, "--json"}, [][]string{{"--project-id", "my-project"}, nil}[i]...)...)
 		ca, err := os.ReadFile(l.CAFile)
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines[i], cas[i] = l, string(ca)
+		lines[i], cas[i], keys[i] = l, string(ca), l.key(t).PrivateKey
 		p.terminate().want(t, 0)
 	}
 	a, b := lines[0], lines[1]
+	if a.ProjectID != "my-project" || b.ProjectID != a.ProjectID || keys[0] != keys[1] || keys[0] == "" || a.ServiceAccount != b.ServiceAccount {
+		t.Errorf("projects %s and %s, or the service account's key is another one", a.ProjectID, b.ProjectID)
+	}
 	if cas[0] != cas[1] || a.CAFile != b.CAFile || a.SenderID != b.SenderID || a.ServerKey != b.ServerKey ||
 		!slices.Equal(a.Tokens, b.Tokens) || !slices.Equal(a.Dead, b.Dead) || !slices.Equal(a.Foreign, b.Foreign) {
 		t.Errorf("first %+v\nthen  %+v", a, b)
 	}
 }
 
+// A keyFile is what programs read of a service account's key file.
+type keyFile struct {
+	TokenURI   string `json:"token_uri"`
+	PrivateKey string `json:"private_key"`
+}
+
+func (l *simLine) key(t *testing.T) (k keyFile) {
+	t.Helper()
+	text, err := os.ReadFile(l.ServiceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &k); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// send posts a message as a program does that was given the line alone.
+func (l *simLine) send(t *testing.T, url string, client *http.Client) (status int, body string) {
+	t.Helper()
+	text, err := os.ReadFile(l.ServiceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := google.JWTConfigFromJSON(text, "https://www.googleapis.com/auth/firebase.messaging")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.WithValue(t.Context(), oauth2.HTTPClient, client)
+	resp, err := cfg.Client(ctx).Post(url+"/v1/projects/"+l.ProjectID+"/messages:send", "application/json",
+		strings.NewReader(`{"message":{"token":"`+string(l.Tokens[0])+`"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func (l *simLine) roots(t *testing.T) *x509.CertPool {
+	t.Helper()
+	pem, err := os.ReadFile(l.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	return roots
+}
+
+func TestSimTakesMessagesByHTTP(t *testing.T) {
+	t.Parallel()
+	_, l := startSim(t, "--json", "--project-id", "some-project", "--legacy", "2019")
+	if want := l.PlainHTTP + "/token"; l.key(t).TokenURI != want {
+		t.Errorf("token_uri is %s, want %s", l.key(t).TokenURI, want)
+	}
+	proxy, err := url.Parse(l.PlainHTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := func(r *http.Request) (*url.URL, error) {
+		if r.URL.Hostname() == "fcm.googleapis.com" {
+			return proxy, nil
+		}
+		return nil, nil
+	}
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: l.roots(t)}, Proxy: through}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	for _, to := range []string{l.FCM, l.PlainHTTP, "https://fcm.googleapis.com"} {
+		if status, body := l.send(t, to, client); status != 200 || !strings.Contains(body, "projects/some-project/messages/") {
+			t.Errorf("%s: %d %s", to, status, body)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "POST", l.FCM+"/fcm/send", strings.NewReader(`{"to":"`+string(l.Tokens[0])+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "key="+l.ServerKey)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != 200 {
+		t.Errorf("the legacy protocol of 2019: %s", resp.Status)
+	}
+}
+
 func TestSimExplainsItselfWithoutShowingTheKeyAgain(t *testing.T) {
 	t.Parallel()
-	p, l := startSim(t, "--http-listen", "127.0.0.1:0")
+	p, l := startSim(t)
 	r := p.terminate()
 	r.want(t, 0)
-	r.wantErr(t, "--endpoint "+l.CCS, l.CAFile, l.Control+"/record", "--http-listen has no effect")
+	r.wantErr(t, "--endpoint "+l.CCS, l.CAFile, l.Control+"/record", "HTTPS_PROXY="+l.PlainHTTP,
+		"GOOGLE_APPLICATION_CREDENTIALS='"+l.ServiceAccount+"'", l.FCM+"/v1/projects/penstock-sim/messages:send", l.Control+"/access/token")
 	if strings.Contains(r.errOut, l.ServerKey) || strings.Contains(r.errOut, string(l.Tokens[0])) {
 		t.Errorf("stderr shows the key or a token:\n%s", r.errOut)
 	}
@@ -140,16 +246,10 @@ func TestSimExplainsItselfWithoutShowingTheKeyAgain(t *testing.T) {
 func TestSimDrainsBeforeItEnds(t *testing.T) {
 	t.Parallel()
 	p, l := startSim(t, "--json")
-	pem, err := os.ReadFile(l.CAFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	s, err := ccsclient.Dial(ctx, l.CCS, ccsclient.Credentials{SenderID: l.SenderID, Key: l.ServerKey},
-		&ccsclient.Options{TLS: &tls.Config{RootCAs: roots}})
+		&ccsclient.Options{TLS: &tls.Config{RootCAs: l.roots(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +302,8 @@ func TestSimSaysWhichPortIsInUse(t *testing.T) {
 	}{
 		{"--ccs-listen", []string{"--ccs-listen", taken}},
 		{"--control-listen", []string{"--ccs-listen", "127.0.0.1:0", "--control-listen", taken}},
+		{"--http-listen", []string{"--ccs-listen", "127.0.0.1:0", "--http-listen", taken}},
+		{"--plain-http-listen", []string{"--ccs-listen", "127.0.0.1:0", "--plain-http-listen", taken}},
 	} {
 		r := run(append([]string{"sim", "--json"}, c.args...)...)
 		r.want(t, 1)
@@ -299,9 +401,12 @@ func TestDemoNoticesADoubleSend(t *testing.T) {
 
 func TestSimRefusesWhatIsNoAddress(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--ccs-listen", "foo"}, {"--ccs-listen", "127.0.0.1:99999"}, {"--ccs-listen", ""}, {"--control-listen", "9000"}} {
+	for _, args := range [][]string{{"--ccs-listen", "foo"}, {"--ccs-listen", "127.0.0.1:99999"}, {"--ccs-listen", ""}, {"--control-listen", "9000"}, {"--http-listen", "foo"}, {"--plain-http-listen", ""}} {
 		r := run(append([]string{"sim"}, args...)...)
 		r.want(t, 2)
 		r.wantErr(t, args[0], "host:port")
 	}
+	r := run("sim", "--ccs-listen", "127.0.0.1:0", "--project-id", "No Project")
+	r.want(t, 2)
+	r.wantErr(t, `--project-id "No Project" is not a project's id`)
 }
