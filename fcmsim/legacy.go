@@ -22,7 +22,7 @@ const (
 )
 
 // serveLegacy is /fcm/send: what it was while the legacy protocol lived, or
-// what became of it (docs/fcm-http.md, Legacy).
+// what became of it (docs/fcm-http.md, Legacy HTTP).
 func (s *Sim) serveLegacy(w http.ResponseWriter, r *http.Request) {
 	if s.opt.Legacy != Legacy2019 {
 		writeSmallPage(w, http.StatusNotFound, "Not Found")
