@@ -14,22 +14,12 @@ import (
 // is first. A time to live of 0 is tried once. What is sent again has its time
 // to live shortened by what has passed.
 //
-// The error is that of the last try, or of class Expired if none was possible;
-// OutcomeUnknown is set if it was of any of them. If ctx ends in a wait, it
-// returns the last error at once.
+// The error is that of the last try. OutcomeUnknown is set if it was of any of
+// them. If ctx ends in a wait, the last error is returned at once.
 func (s *Sender) Deliver(ctx context.Context, r *fcm.SendRequest) (Result, error) {
 	began := time.Now()
-	limit := fcm.RetryFor
-	if r.Message != nil {
-		ttl, _ := r.Message.TTL()
-		limit = min(limit, ttl)
-	}
 	unknown := false
-	for attempt := 1; ; attempt++ {
-		aged, ok := r.Aged(time.Since(began))
-		if !ok {
-			return Result{}, &fcm.SendError{Class: fcm.Expired, OutcomeUnknown: unknown}
-		}
+	for attempt, aged := 1, r; ; attempt++ {
 		result, err := s.Send(ctx, aged)
 		if err == nil {
 			return result, nil
@@ -41,7 +31,12 @@ func (s *Sender) Deliver(ctx context.Context, r *fcm.SendRequest) (Result, error
 		if token, ok := errors.AsType[*TokenError](failure); ok && token.Temporary() {
 			again = true // the token endpoint will be back, and nothing was sent
 		}
-		if !again || time.Since(began)+wait >= limit {
+		if !again {
+			return Result{}, failure
+		}
+		passed := time.Since(began) + wait
+		ttl, _ := r.Message.TTL()
+		if aged, again = r.Aged(passed); !again || ttl == 0 || passed >= fcm.RetryFor {
 			return Result{}, failure
 		}
 		select {

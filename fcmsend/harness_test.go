@@ -47,6 +47,8 @@ type far struct {
 	alpn     []string         // nil: h2
 	settings []http2.Setting  // of each connection
 	silent   bool             // no SETTINGS are sent
+	stingy   bool             // no window is given back
+	table    uint32           // of headers, as settings say; 0: the default
 	handle   func(r *request) // answers; nil: the test asks for requests
 
 	hosts map[string]*ccstest.Listener
@@ -180,6 +182,7 @@ type farConn struct {
 	pings  []time.Time
 	acks   int // of our SETTINGS
 	mute   bool
+	halted chan struct{} // reading stops while it is there
 	open   int // requests that are not answered
 	most   int
 	ended  error // why reading ended
@@ -224,7 +227,12 @@ func (w *far) serve(raw net.Conn) {
 		return
 	}
 	c.framer = http2.NewFramer(nc, nc)
+	// RFC 7541 4.2: what is larger than the default is allowed once acked, and a
+	// smaller size is told by the encoder.
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	if w.table != 0 {
+		c.framer.ReadMetaHeaders.SetAllowedMaxDynamicTableSize(w.table)
+	}
 	if !w.silent {
 		c.write(func(f *http2.Framer) error { return f.WriteSettings(w.settings...) })
 	}
@@ -238,6 +246,13 @@ func (c *farConn) read() {
 	streams := map[uint32]*request{}
 	for {
 		frame, err := c.framer.ReadFrame()
+		c.mu.Lock()
+		halted := c.halted
+		c.mu.Unlock()
+		if halted != nil {
+			<-halted
+			return
+		}
 		if err != nil {
 			c.mu.Lock()
 			c.ended = err
@@ -268,6 +283,9 @@ func (c *farConn) read() {
 				continue
 			}
 			r.body = append(r.body, f.Data()...)
+			if n := f.Length; n > 0 && !c.w.stingy && !c.w.silent {
+				c.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, n) })
+			}
 			if f.StreamEnded() {
 				delete(streams, f.StreamID)
 				r.whole = true
@@ -318,6 +336,14 @@ func (c *farConn) setMute(mute bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mute = mute
+}
+
+// halt lets the far end read nothing more, after the frame that comes next.
+func (c *farConn) halt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.halted = make(chan struct{})
+	c.w.t.Cleanup(func() { close(c.halted) })
 }
 
 func (c *farConn) pinged() []time.Time {

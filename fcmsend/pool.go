@@ -184,6 +184,14 @@ func (p *pool) release(l *link, useful bool) {
 	}
 }
 
+// leave is release of a connection that has turned out to be over.
+func (p *pool) leave(l *link) {
+	p.mu.Lock()
+	l.leaving = true
+	p.mu.Unlock()
+	p.release(l, false)
+}
+
 // take counts a call. The lock is held.
 func (l *link) take() {
 	l.inFlight++

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/fcm"
@@ -313,6 +314,7 @@ func TestS_51_ARequestIsGivenTenSeconds(t *testing.T) {
 			t.Errorf("reset %v, %v; want CANCEL", code, ok)
 		}
 		r.accept() // late, to nobody
+		synctest.Wait()
 		// The connection goes on.
 		p = send(t, s, toToken())
 		conn.request().accept()

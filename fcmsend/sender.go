@@ -127,7 +127,7 @@ func (s *Sender) SendBy(ctx context.Context, r *fcm.SendRequest, by time.Time) (
 
 // exchange has a connection carry k, another one if the first did not.
 func (s *Sender) exchange(ctx context.Context, by time.Time, k *call) {
-	for replays := 0; ; replays++ {
+	for replays := 0; ; {
 		k.reset()
 		if ctx.Err() != nil {
 			k.end, k.err = unsent, context.Cause(ctx)
@@ -139,10 +139,16 @@ func (s *Sender) exchange(ctx context.Context, by time.Time, k *call) {
 			return
 		}
 		l.conn.roundTrip(ctx, k, s.opt.RequestTimeout)
+		if k.end == elsewhere && k.err == errGone { //nolint:errorlint // our own word, as we wrote it
+			// It was over before anything was written, and the pool had not heard.
+			s.pool.leave(l)
+			continue
+		}
 		s.pool.release(l, k.end == answered)
 		if k.end != elsewhere || replays == maxReplays {
 			return
 		}
+		replays++
 	}
 }
 

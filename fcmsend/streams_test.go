@@ -21,6 +21,7 @@ func sendMany(t *testing.T, s *fcmsend.Sender, n int) []*sending {
 	for i := range all {
 		all[i] = send(t, s, toToken("i", itoa(i)))
 	}
+	synctest.Wait() // until each is as far as it gets
 	return all
 }
 
@@ -131,6 +132,9 @@ func TestS_43_CallsGoWhereThereIsRoomSoThatOthersFallIdle(t *testing.T) {
 		s := w.sender(nil)
 		all := sendMany(t, s, 150)
 		first, second := w.conn(), w.conn()
+		if first.pending() < second.pending() {
+			first, second = second, first
+		}
 		for range 100 {
 			first.request().accept()
 		}
