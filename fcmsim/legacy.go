@@ -226,7 +226,7 @@ func (s *Sim) legacyMessage(r *http.Request, m *ccs.Downstream) (code string, wa
 		m.MessageID = s.tokenID(now)
 	}
 	e := s.legacyEntry(m, now)
-	do := s.applyFault(FaceCCS, m.Target(), "")
+	do := s.applyFault(FaceCCS, m.Target(), "", false)
 	switch {
 	case do.Nack != "":
 		code = legacyCode(do.Nack)
