@@ -33,7 +33,7 @@ type Options struct {
 	// was seen to do. Otherwise the answer is 200 with MissingRegistration,
 	// InvalidDataKey or InvalidTtl, as Google documented it.
 	Strict bool
-	Events Events
+	Events *Events
 }
 
 // Events tell what happens. They are called on the goroutines of the front and
@@ -67,6 +67,9 @@ func New(ring *keys.Ring, lanes func(project string) Lane, opt *Options) *Handle
 	h := &Handler{ring: ring, lanes: lanes}
 	if opt != nil {
 		h.opt = *opt
+	}
+	if h.opt.Events == nil {
+		h.opt.Events = new(Events)
 	}
 	return h
 }

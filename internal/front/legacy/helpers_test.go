@@ -84,7 +84,7 @@ func (e *events) options(o *legacy.Options) *legacy.Options {
 	if o == nil {
 		o = new(legacy.Options)
 	}
-	o.Events = legacy.Events{
+	o.Events = &legacy.Events{
 		Answered: func(project, outcome string, took time.Duration) {
 			e.mu.Lock()
 			defer e.mu.Unlock()

@@ -31,7 +31,7 @@ type Options struct {
 	// know, as FCM does. Otherwise they are passed on, so that a program may use
 	// tomorrow's fields today.
 	Strict bool
-	Events Events
+	Events *Events
 }
 
 // Events tell what happens. They are called on the goroutines of the front and
@@ -65,6 +65,9 @@ func New(ring *keys.Ring, lanes func(project string) Lane, opt *Options) *Handle
 	h := &Handler{ring: ring, lanes: lanes}
 	if opt != nil {
 		h.opt = *opt
+	}
+	if h.opt.Events == nil {
+		h.opt.Events = new(Events)
 	}
 	return h
 }

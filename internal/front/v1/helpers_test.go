@@ -81,7 +81,7 @@ func (e *events) options(o *v1.Options) *v1.Options {
 	if o == nil {
 		o = new(v1.Options)
 	}
-	o.Events = v1.Events{
+	o.Events = &v1.Events{
 		Answered: func(project string, status int, took time.Duration) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
