@@ -25,7 +25,7 @@ type Lane interface {
 // Options are what may be left out. A nil pointer is the zero value.
 type Options struct {
 	Translate *translate.Options // how outcomes become nacks
-	Events    Events
+	Events    *Events
 }
 
 // Events tell what happens. They are called on the goroutines of the streams and
@@ -54,6 +54,9 @@ func New(ring *keys.Ring, lanes func(project string) Lane, opt *Options) *Handle
 	h := &Handler{ring: ring, lanes: lanes}
 	if opt != nil {
 		h.opt = *opt
+	}
+	if h.opt.Events == nil {
+		h.opt.Events = new(Events)
 	}
 	return h
 }
