@@ -31,6 +31,8 @@ type Options struct {
 // Events tell what happens. They are called on the goroutines of the streams and
 // of the lane, so they must be quick. A nil one is left out.
 type Events struct {
+	// Accepted tells of one message that is about to be handed to its lane.
+	Accepted func(project string)
 	// Answered tells what became of one message: "ok", or the code of its nack.
 	// took counts from when the message was read.
 	Answered func(project, outcome string, took time.Duration)
@@ -81,6 +83,9 @@ func (h *Handler) Downstream(r *ccsserver.Request) {
 	if lane == nil {
 		r.Answer(nil, nackNotReady)
 		return
+	}
+	if f := h.opt.Events.Accepted; f != nil {
+		f(project)
 	}
 	lane.Submit(&downstream.Message{CCS: r.Message, Accepted: accepted}, func(a downstream.Answer, err error) {
 		defer h.contain(r, &project)

@@ -56,8 +56,9 @@ type bridge struct {
 	secret   keys.Secret
 	events   *front.Events
 
-	mu   sync.Mutex // guards what follows
-	told []string
+	mu       sync.Mutex // guards what follows
+	told     []string
+	accepted int
 }
 
 func newBridge(t *testing.T, lanes map[string]front.Lane, opt *front.Options) *bridge {
@@ -73,6 +74,11 @@ func newBridge(t *testing.T, lanes map[string]front.Lane, opt *front.Options) *b
 	}
 	if opt.Events == nil {
 		opt.Events = &front.Events{
+			Accepted: func(string) {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				b.accepted++
+			},
 			Answered: func(project, outcome string, took time.Duration) { b.tell(project, outcome, took) },
 			Failed:   func(project string, err error) { b.tell(project, "failed", strings.Split(err.Error(), "\n")[0]) },
 		}
@@ -214,7 +220,7 @@ func TestMessagesGoToTheLaneOfTheirSender(t *testing.T) {
 			t.Errorf("handed on: %+v at %v", got.CCS, got.Accepted)
 		}
 		synctest.Wait()
-		if b.heard() != "shop ok 0s" {
+		if b.heard() != "shop ok 0s" || b.accepted != 1 {
 			t.Errorf("told %s", b.heard())
 		}
 	})

@@ -40,7 +40,7 @@ type (
 
 // answer writes what became of the messages, in the form that belongs to the
 // kind of request.
-func answer(w http.ResponseWriter, q *request, outcomes []outcome) {
+func answer(w http.ResponseWriter, q *translate.Legacy, outcomes []outcome) {
 	status := http.StatusOK
 	if wait, all := unavailable(outcomes); all {
 		status = http.StatusServiceUnavailable
@@ -49,10 +49,10 @@ func answer(w http.ResponseWriter, q *request, outcomes []outcome) {
 	if len(outcomes) == 1 && outcomes[0].word == translate.InvalidParameters {
 		status = http.StatusBadRequest
 	}
-	if first := outcomes[0]; q.plain {
+	if first := outcomes[0]; q.Form {
 		write(w, status, "text/plain; charset=UTF-8", first.plain())
 	} else {
-		write(w, status, "application/json; charset=UTF-8", encode(q.reply(outcomes)))
+		write(w, status, "application/json; charset=UTF-8", encode(reply(q, outcomes)))
 	}
 }
 
@@ -68,14 +68,14 @@ func unavailable(outcomes []outcome) (wait time.Duration, all bool) {
 	return wait, true
 }
 
-func (q *request) reply(outcomes []outcome) any {
+func reply(q *translate.Legacy, outcomes []outcome) any {
 	first := outcomes[0]
 	switch a := first.answer; {
-	case q.toTopic() && first.word != "":
+	case q.Topic() && first.word != "":
 		return toMany{Error: first.word}
-	case q.toTopic():
+	case q.Topic():
 		return toMany{MessageID: number(first.id)}
-	case q.tokens == nil && (a.Success+a.Failure > 0 || a.FailedRegistrationIDs != nil):
+	case !q.Many && (a.Success+a.Failure > 0 || a.FailedRegistrationIDs != nil):
 		return group{Success: a.Success, Failure: a.Failure, Failed: a.FailedRegistrationIDs}
 	}
 	m := multicast{MulticastID: random(), Results: make([]result, len(outcomes))}

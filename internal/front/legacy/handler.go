@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"penstock/internal/downstream"
 	"penstock/internal/keys"
+	"penstock/internal/translate"
 )
 
 // MaxBody bounds a request's body: 1 MiB is enough for 1,000 registration_ids.
@@ -28,20 +30,21 @@ type Lane interface {
 
 // Options are what may be left out. A nil pointer is the zero value.
 type Options struct {
-	// Strict answers JSON that names no recipient, has a reserved key in data or
-	// a time_to_live out of its range with 400 and a sentence, as Google's server
-	// was seen to do. Otherwise the answer is 200 with MissingRegistration,
-	// InvalidDataKey or InvalidTtl, as Google documented it.
-	Strict bool
+	// Parse says how the requests of a project are read. It may return nil, and
+	// be nil, for the defaults.
+	Parse  func(project string) *translate.LegacyOptions
 	Events *Events
 }
 
 // Events tell what happens. They are called on the goroutines of the front and
 // of the lane, so they must be quick. A nil one is left out.
 type Events struct {
-	// Answered tells what became of one message: "ok", or the word of legacy HTTP
-	// for what went wrong, out of the closed set in [translate]. It is told also
-	// where the caller has gone. took counts from when the request was read.
+	// Accepted tells of one message that is about to be handed to its lane.
+	Accepted func(project string)
+	// Answered tells what became of one recipient: "ok", or the word of legacy
+	// HTTP for what went wrong, out of the closed set in [translate]. It is told
+	// also of those that were not handed on, and where the caller has gone. took
+	// counts from when the request was read.
 	Answered func(project, outcome string, took time.Duration)
 	// Refused tells of a request that was refused as a whole, nothing of it
 	// sent; project is empty where no key told which.
@@ -103,20 +106,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	accepted := time.Now()
-	parse := parseJSON
-	if form {
-		parse = parseForm
-	}
-	q, err := parse(body)
+	q, word, err := h.parse(project, body, form)
 	if err != nil {
 		h.refuseError(w, project, err)
 		return
 	}
-	if q.each != "" && h.opt.Strict && !q.plain {
-		h.refuse(w, project, invalid("%s", q.detail))
-		return
-	}
-	results, ok := h.send(r.Context(), project, q, accepted)
+	results, ok := h.send(r.Context(), project, q, word, accepted)
 	if !ok {
 		if f := h.opt.Events.Gone; f != nil {
 			f(project)
@@ -125,6 +120,41 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer(w, q, results)
 }
+
+// parse reads a body. The word, if there is one, is what each recipient is told,
+// so that nothing is sent. The error is a *fault.
+func (h *Handler) parse(project string, body []byte, form bool) (q *translate.Legacy, word string, err error) {
+	var opt *translate.LegacyOptions
+	if h.opt.Parse != nil {
+		opt = h.opt.Parse(project)
+	}
+	if form {
+		values, broken := url.ParseQuery(string(body))
+		if broken != nil {
+			return nil, "", &fault{http.StatusBadRequest, "Error=" + translate.InvalidParameters}
+		}
+		q, err = translate.ParseLegacyForm(values, opt)
+	} else {
+		q, err = translate.ParseLegacyJSON(body, opt)
+	}
+	refused, ok := errors.AsType[*translate.LegacyError](err)
+	switch {
+	case !ok:
+		return q, "", err
+	case refused.Status == http.StatusOK:
+		return q, refused.Code, nil
+	}
+	return nil, "", &fault{refused.Status, refused.Text}
+}
+
+// A fault is why a request is refused as a whole: nothing of it was sent. Its
+// text is for the caller.
+type fault struct {
+	status int
+	text   string
+}
+
+func (f *fault) Error() string { return f.text }
 
 // read takes the body of a request that is addressed and labelled as it should
 // be. The error is a *fault, or one of the connection. form tells that the body

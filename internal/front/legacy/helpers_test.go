@@ -73,6 +73,7 @@ func class(c fcm.Class) error { return &fcm.SendError{Class: c} }
 // events are what a front told.
 type events struct {
 	mu       sync.Mutex // guards what follows
+	accepted int
 	answered []string
 	refused  []int
 	failed   []error
@@ -85,6 +86,13 @@ func (e *events) options(o *legacy.Options) *legacy.Options {
 		o = new(legacy.Options)
 	}
 	o.Events = &legacy.Events{
+		Accepted: func(project string) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if project == "shop" {
+				e.accepted++
+			}
+		},
 		Answered: func(project, outcome string, took time.Duration) {
 			e.mu.Lock()
 			defer e.mu.Unlock()

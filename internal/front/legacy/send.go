@@ -22,7 +22,7 @@ type outcome struct {
 	id         string // of an accepted one
 }
 
-// judge says what the lane's answer to m means.
+// judge says what the lane's answer to m means; with an error there need be no m.
 func judge(m *ccs.Downstream, a downstream.Answer, err error) outcome {
 	if err != nil {
 		return outcome{word: translate.LegacyResult(err), retryAfter: translate.RetryAfter(err)}
@@ -34,17 +34,29 @@ func judge(m *ccs.Downstream, a downstream.Answer, err error) outcome {
 // about to come.
 var errNoLane = &fcm.SendError{Class: fcm.Unavailable, Err: errors.New("the project has no lane now")}
 
-// send makes a message of each target, hands all of them to the lane at once,
-// and waits for their answers, which come back in the order of the targets. It
+// send makes a message for each recipient, hands all of them to the lane at
+// once, and waits for their answers, which come back in the order of the
+// recipients. With a word nothing is handed on, and it is what all are told. It
 // is not ok if the caller leaves first; what was begun goes on.
-func (h *Handler) send(ctx context.Context, project string, q *request, accepted time.Time) (_ []outcome, ok bool) {
-	lane := h.lanes(project)
-	targets := q.targets()
-	outcomes := make([]outcome, len(targets))
+func (h *Handler) send(ctx context.Context, project string, q *translate.Legacy, word string, accepted time.Time) (_ []outcome, ok bool) {
+	outcomes := make([]outcome, q.Len())
+	answered := func(o outcome) {
+		if f := h.opt.Events.Answered; f != nil {
+			f(project, cmp.Or(o.word, "ok"), time.Since(accepted))
+		}
+	}
+	if word != "" {
+		for i := range outcomes {
+			outcomes[i].word = word
+			answered(outcomes[i])
+		}
+		return outcomes, true
+	}
+
 	var left atomic.Int64
-	left.Store(int64(len(targets)))
+	left.Store(int64(len(outcomes)))
 	done := make(chan struct{})
-	settle := func(i int, judge func() outcome) {
+	settle := func(i int, m *ccs.Downstream, a downstream.Answer, err error) {
 		// The lane's goroutine is no place to panic on.
 		defer func() {
 			if v := recover(); v != nil {
@@ -55,25 +67,24 @@ func (h *Handler) send(ctx context.Context, project string, q *request, accepted
 				close(done)
 			}
 		}()
-		o := judge()
-		outcomes[i] = o
-		if f := h.opt.Events.Answered; f != nil {
-			f(project, cmp.Or(o.word, "ok"), time.Since(accepted))
-		}
+		outcomes[i] = judge(m, a, err)
+		answered(outcomes[i])
 	}
-	for i, m := range targets {
-		switch {
-		case q.each != "":
-			settle(i, func() outcome { return outcome{word: q.each} })
-		case q.tokens != nil && (m.To == "" || strings.HasPrefix(string(m.To), topics)):
-			settle(i, func() outcome { return outcome{word: translate.InvalidRegistration} })
-		case lane == nil:
-			settle(i, func() outcome { return judge(m, downstream.Answer{}, errNoLane) })
-		default:
-			lane.Submit(&downstream.Message{CCS: m, Accepted: accepted}, func(a downstream.Answer, err error) {
-				settle(i, func() outcome { return judge(m, a, err) })
-			})
+	lane := h.lanes(project)
+	for i := range outcomes {
+		m, err := q.At(i)
+		if err == nil && lane == nil {
+			err = errNoLane
 		}
+		if err != nil {
+			settle(i, m, downstream.Answer{}, err)
+			continue
+		}
+		m.MessageID = ccs.NewMessageID()
+		if f := h.opt.Events.Accepted; f != nil {
+			f(project)
+		}
+		lane.Submit(&downstream.Message{CCS: m, Accepted: accepted}, func(a downstream.Answer, err error) { settle(i, m, a, err) })
 	}
 	select {
 	case <-done:
@@ -81,24 +92,6 @@ func (h *Handler) send(ctx context.Context, project string, q *request, accepted
 	case <-ctx.Done():
 		return nil, false
 	}
-}
-
-// targets makes one message for each target; all share what is equal. A request
-// without a target has one message to nobody, which is not sent.
-func (q *request) targets() []*ccs.Downstream {
-	to := q.tokens
-	if to == nil {
-		to = []string{q.to}
-	}
-	room := make([]ccs.Downstream, len(to))
-	list := make([]*ccs.Downstream, len(to))
-	for i := range to {
-		room[i] = q.message
-		room[i].To, room[i].Condition = ccs.RegistrationToken(to[i]), q.condition
-		room[i].MessageID = ccs.NewMessageID()
-		list[i] = &room[i]
-	}
-	return list
 }
 
 // messageID is the last part of the name that the far end gave; where it gave

@@ -28,7 +28,7 @@ func TestF_04_SuccessHasTheCallersProjectInItsName(t *testing.T) {
 			if got.status != 200 || got.body != want || got.header.Get("Content-Type") != "application/json; charset=UTF-8" {
 				t.Errorf("got %d %s (%s), want 200 %s", got.status, got.body, got.header.Get("Content-Type"), want)
 			}
-			if fmt.Sprint(f.events.answered) != "[shop 200]" || len(f.events.refused) > 0 {
+			if fmt.Sprint(f.events.answered) != "[shop ok]" || len(f.events.refused) > 0 {
 				t.Errorf("told %v, %v", f.events.answered, f.events.refused)
 			}
 		})
@@ -179,17 +179,17 @@ func indent(t *testing.T, text string) string {
 	return string(out) + "\n"
 }
 
-func TestF_02_OutcomesAreToldByTheStatusOfTheirAnswer(t *testing.T) {
+func TestF_02_OutcomesAreToldInAWord(t *testing.T) {
 	for want, err := range map[string]error{
-		"404": class(fcm.Unregistered),
-		"503": class(fcm.ProjectQuota),
-		"403": &ccs.NackError{Code: ccs.CodeSenderIDMismatch},
-		"500": errors.New("x"),
-		"200": nil,
+		"unregistered":       class(fcm.Unregistered),
+		"project_quota":      class(fcm.ProjectQuota),
+		"SENDER_ID_MISMATCH": &ccs.NackError{Code: ccs.CodeSenderIDMismatch},
+		"internal":           errors.New("x"),
+		"ok":                 nil,
 	} {
 		f := newFront(t, failing(err), nil)
 		f.post(t, simple)
-		if got := fmt.Sprint(f.events.answered); got != "[shop "+want+"]" {
+		if got := fmt.Sprint(f.events.accepted, f.events.answered); got != "1 [shop "+want+"]" {
 			t.Errorf("%v: told %s, want %s", err, got, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"penstock/ccs"
 	"penstock/fcm"
 	"penstock/internal/downstream"
 	"penstock/internal/keys"
@@ -37,9 +38,13 @@ type Options struct {
 // Events tell what happens. They are called on the goroutines of the front and
 // of the lane, so they must be quick. A nil one is left out.
 type Events struct {
-	// Answered tells what became of one message by the status of its answer, also
-	// where the caller has gone. took counts from when the request was read.
-	Answered func(project string, status int, took time.Duration)
+	// Accepted tells of one message that is about to be handed to its lane.
+	Accepted func(project string)
+	// Answered tells what became of one message: "ok", or the word of a
+	// [fcm.Class] or the code of a nack, which a far end may have invented. It is
+	// told also where the caller has gone. took counts from when the request was
+	// read.
+	Answered func(project, outcome string, took time.Duration)
 	// Refused tells of a request that was refused at the door; project is empty
 	// where no key told which.
 	Refused func(project string, status int)
@@ -225,6 +230,20 @@ func judge(a downstream.Answer, err error) outcome {
 	return outcome{answer: a, err: translate.Envelope(err), wait: translate.RetryAfter(err)}
 }
 
+// word is a lane's error as metrics have it.
+func word(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	if e, ok := errors.AsType[*fcm.SendError](err); ok {
+		return e.Class.String()
+	}
+	if e, ok := errors.AsType[*ccs.NackError](err); ok {
+		return string(e.Code)
+	}
+	return fcm.Internal.String()
+}
+
 // send hands m to the lane and waits for its answer. It is not ok if the caller
 // leaves first; what was begun goes on.
 func (h *Handler) send(ctx context.Context, project string, m *downstream.Message) (_ outcome, ok bool) {
@@ -240,15 +259,14 @@ func (h *Handler) send(ctx context.Context, project string, m *downstream.Messag
 			close(done)
 		}()
 		o = judge(a, err)
-		status := http.StatusOK
-		if o.err != nil {
-			status = o.err.HTTPStatus
-		}
 		if f := h.opt.Events.Answered; f != nil {
-			f(project, status, time.Since(m.Accepted))
+			f(project, word(err), time.Since(m.Accepted))
 		}
 	}
 	if lane := h.lanes(project); lane != nil {
+		if f := h.opt.Events.Accepted; f != nil {
+			f(project)
+		}
 		lane.Submit(m, settle)
 	} else {
 		settle(downstream.Answer{}, errNoLane)

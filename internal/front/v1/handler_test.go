@@ -203,7 +203,7 @@ func TestF_04_ACallerThatLeavesStopsNothing(t *testing.T) {
 		}
 		<-f.events.gone
 		f.lane.wg.Wait()
-		if n := len(f.lane.submitted()); n != 1 || fmt.Sprint(f.events.answered) != "[shop 200]" {
+		if n := len(f.lane.submitted()); n != 1 || fmt.Sprint(f.events.answered) != "[shop ok]" {
 			t.Errorf("%d sent, told %v", n, f.events.answered)
 		}
 	})
@@ -221,7 +221,7 @@ func TestR_F35_APanicCostsItsRequest(t *testing.T) {
 	t.Run("R-F35 on the way back", func(t *testing.T) {
 		f := newFront(t, good, nil)
 		opt := f.events.options(nil)
-		opt.Events.Answered = func(string, int, time.Duration) { panic("oh") }
+		opt.Events.Answered = func(string, string, time.Duration) { panic("oh") }
 		f.Handler = v1.New(ringOf(t), func(string) v1.Lane { return f.lane }, opt)
 		if got := f.post(t, simple); got.status != 500 || !strings.Contains(got.body, want) || len(f.events.failed) != 1 || !strings.Contains(f.events.failed[0].Error(), "oh") {
 			t.Errorf("got %d %s, told %v", got.status, got.body, f.events.failed)

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +69,7 @@ func class(c fcm.Class) error { return &fcm.SendError{Class: c} }
 // events are what a front told.
 type events struct {
 	mu       sync.Mutex // guards what follows
+	accepted int
 	answered []string
 	refused  []int
 	failed   []error
@@ -82,13 +82,20 @@ func (e *events) options(o *v1.Options) *v1.Options {
 		o = new(v1.Options)
 	}
 	o.Events = &v1.Events{
-		Answered: func(project string, status int, took time.Duration) {
+		Accepted: func(project string) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if project == "shop" {
+				e.accepted++
+			}
+		},
+		Answered: func(project, outcome string, took time.Duration) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			if took < 0 || took > time.Minute {
 				project += " after " + took.String()
 			}
-			e.answered = append(e.answered, project+" "+strconv.Itoa(status))
+			e.answered = append(e.answered, project+" "+outcome)
 		},
 		Refused: func(project string, status int) {
 			e.mu.Lock()
