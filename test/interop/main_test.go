@@ -12,25 +12,36 @@ import (
 )
 
 // What the script run hands over: the Pythons of virtual environments with
-// slixmpp and with aiofcm, a node_modules with node-xcs, and what Maven made of
-// the directory smack for each version.
+// slixmpp, with aiofcm and with Google's Admin SDK, a node_modules with node-xcs
+// and one with the Admin SDKs, what Maven made of the directory smack for each
+// version and of admin-java, and the program admin-go.
 const (
 	pythonEnv  = "PENSTOCK_INTEROP_SLIXMPP"
 	aiofcmEnv  = "PENSTOCK_INTEROP_AIOFCM"
 	modulesEnv = "PENSTOCK_INTEROP_NODE_MODULES"
 	smack43Env = "PENSTOCK_INTEROP_SMACK_4_3"
 	smack44Env = "PENSTOCK_INTEROP_SMACK_4_4"
-	insideEnv  = "PENSTOCK_INTEROP_INSIDE" // set in the namespaces: where penstock is
+
+	adminPythonEnv = "PENSTOCK_INTEROP_ADMIN_PYTHON"
+	adminNodeEnv   = "PENSTOCK_INTEROP_ADMIN_NODE"
+	adminJavaEnv   = "PENSTOCK_INTEROP_ADMIN_JAVA"
+	adminGoEnv     = "PENSTOCK_INTEROP_ADMIN_GO"
+
+	insideEnv = "PENSTOCK_INTEROP_INSIDE" // set in the namespaces: where penstock is
 )
 
-// googleHost is where CCS was. Old programs have it built in.
-const googleHost = "fcm-xmpp.googleapis.com"
+// googleHost is where CCS was. Old programs have it built in, and the Admin SDKs
+// have adminHosts.
+const (
+	googleHost = "fcm-xmpp.googleapis.com"
+	adminHosts = "fcm.googleapis.com oauth2.googleapis.com iid.googleapis.com"
+)
 
 // penstock is the program under test.
 var penstock string
 
 // TestMain runs the tests in network, mount and process namespaces of their
-// own: googleHost is loopback there, its ports are free, nothing outside can be
+// own: Google's hosts are loopback there, its ports are free, nothing outside can be
 // reached, the machine's files stay as they are, and no process outlives the
 // tests.
 func TestMain(m *testing.M) {
@@ -50,7 +61,8 @@ func TestMain(m *testing.M) {
 
 // outside builds penstock and runs this program again, inside.
 func outside() (code int, err error) {
-	for _, name := range []string{pythonEnv, aiofcmEnv, modulesEnv, smack43Env, smack44Env} {
+	for _, name := range []string{pythonEnv, aiofcmEnv, modulesEnv, smack43Env, smack44Env,
+		adminPythonEnv, adminNodeEnv, adminJavaEnv, adminGoEnv} {
 		if _, err := os.Stat(os.Getenv(name)); err != nil {
 			return 1, fmt.Errorf("%s names nothing: use test/interop/run, which installs what is needed", name)
 		}
@@ -109,7 +121,7 @@ func enter(dir string) error {
 		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
 	}
 	hosts := filepath.Join(dir, "hosts")
-	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost "+googleHost+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost "+googleHost+" "+adminHosts+"\n"), 0o644); err != nil {
 		return err
 	}
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {

@@ -88,17 +88,23 @@ type smack struct {
 // start is slixmpp for a smack. The certificate authority becomes the JVM's own.
 func (v smack) start(t *testing.T, s *simulator, ca, key string) *program {
 	t.Helper()
+	args := append(slices.Clone(v.java), "-XX:TieredStopAtLevel=1", "-Xmx256m",
+		"-Djavax.net.ssl.trustStore="+trustStore(t, or(ca, s.CAFile)), "-Djavax.net.ssl.trustStorePassword=changeit",
+		"-cp", filepath.Join(v.dir, "classes")+":"+filepath.Join(v.dir, "lib", "*"),
+		"interop.Main", googleHost, "5236", s.SenderID, or(key, s.ServerKey), strconv.Itoa(v.ping), "6")
+	return start(t, exec.Command("java", args...))
+}
+
+// trustStore makes of a certificate authority what a JVM trusts.
+func trustStore(t *testing.T, ca string) string {
+	t.Helper()
 	trust := filepath.Join(t.TempDir(), "trust.p12")
-	out, err := exec.Command("keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", or(ca, s.CAFile),
+	out, err := exec.Command("keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", ca,
 		"-keystore", trust, "-storetype", "PKCS12", "-storepass", "changeit").CombinedOutput()
 	if err != nil {
 		t.Fatalf("keytool: %v: %s", err, out)
 	}
-	args := append(slices.Clone(v.java), "-XX:TieredStopAtLevel=1", "-Xmx256m",
-		"-Djavax.net.ssl.trustStore="+trust, "-Djavax.net.ssl.trustStorePassword=changeit",
-		"-cp", filepath.Join(v.dir, "classes")+":"+filepath.Join(v.dir, "lib", "*"),
-		"interop.Main", googleHost, "5236", s.SenderID, or(key, s.ServerKey), strconv.Itoa(v.ping), "6")
-	return start(t, exec.Command("java", args...))
+	return trust
 }
 
 func or(a, b string) string {

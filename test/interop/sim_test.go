@@ -28,6 +28,12 @@ type simulator struct {
 	Dead      []string `json:"dead_tokens"`
 	Foreign   []string `json:"foreign_tokens"`
 
+	ProjectID          string `json:"project_id"`
+	ServiceAccountFile string `json:"service_account_file"`
+	PlainHTTP          string `json:"plain_http"`
+	SimControl         string `json:"sim_control"` // of penstock serve
+	HTTP               string `json:"http"`        // likewise
+
 	// again allows messages to come twice: the program sends unanswered ones again.
 	again bool
 
@@ -63,7 +69,14 @@ type stream struct {
 // startSim starts a simulator, which ends with the test.
 func startSim(t *testing.T, flags ...string) *simulator {
 	t.Helper()
-	cmd := exec.Command(penstock, append([]string{"sim", "--json", "--data-dir", t.TempDir()}, flags...)...)
+	return startPenstock(t, append([]string{"sim", "--json", "--data-dir", t.TempDir()}, flags...)...)
+}
+
+// startPenstock starts a command that says in its first line what is where.
+func startPenstock(t *testing.T, args ...string) *simulator {
+	t.Helper()
+	name := "penstock " + args[0]
+	cmd := exec.Command(penstock, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -74,12 +87,12 @@ func startSim(t *testing.T, flags ...string) *simulator {
 	}
 	t.Cleanup(func() {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Errorf("penstock sim has ended by itself: %v", err)
+			t.Errorf("%s has ended by itself: %v", name, err)
 		}
 		kill := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 		defer kill.Stop()
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("penstock sim, after SIGTERM: %v", err)
+			t.Errorf("%s, after SIGTERM: %v", name, err)
 		}
 	})
 	s := &simulator{http: http.Client{Timeout: patience}}
@@ -87,10 +100,13 @@ func startSim(t *testing.T, flags ...string) *simulator {
 	defer kill.Stop()
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("penstock sim wrote no line: %v", err)
+		t.Fatalf("%s wrote no line: %v", name, err)
 	}
 	if err := json.Unmarshal(line, s); err != nil {
-		t.Fatalf("penstock sim wrote %q: %v", line, err)
+		t.Fatalf("%s wrote no JSON: %v", name, err)
+	}
+	if s.SimControl != "" {
+		s.Control = s.SimControl
 	}
 	return s
 }
