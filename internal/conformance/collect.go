@@ -34,18 +34,18 @@ func (c coverage) add(id string, t test) {
 	c[id][t] = true
 }
 
-var itemPrefix = regexp.MustCompile(`^(R[-_][A-Z]\d+|[CS]\d+)[ _]`)
+var itemPrefix = regexp.MustCompile(`^(R[-_][A-Z]\d+|[STMF][-_]\d\d|[CS]\d+)[ _]`)
 
 // itemsOf returns the items that one element of a test's name begins with.
 // Blanks and underscores are alike, since go test turns one into the other;
-// R_A7 is R-A7, since the name of a function has no hyphen.
+// R_A7 is R-A7 and S_01 is S-01, since the name of a function has no hyphen.
 func itemsOf(element string) (ids []string) {
 	for {
 		m := itemPrefix.FindStringSubmatch(element)
 		if m == nil {
 			return ids
 		}
-		ids = append(ids, strings.Replace(m[1], "R_", "R-", 1))
+		ids = append(ids, strings.Replace(m[1], "_", "-", 1))
 		element = element[len(m[0]):]
 	}
 }

@@ -59,6 +59,14 @@ func TestTheItemsAreComplete(t *testing.T) {
 	for n := 1; n <= 77; n++ {
 		want = append(want, fmt.Sprint("S", n))
 	}
+	for _, kind := range []struct {
+		letter string
+		last   int
+	}{{"S", 54}, {"T", 54}, {"M", 54}, {"F", 10}} {
+		for n := 1; n <= kind.last; n++ {
+			want = append(want, fmt.Sprintf("%s-%02d", kind.letter, n))
+		}
+	}
 	var got []string
 	phrases := map[string]string{}
 	for _, it := range items {
@@ -69,7 +77,7 @@ func TestTheItemsAreComplete(t *testing.T) {
 		phrases[it.asks] = it.id
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("items %v; want C1 to C54 and S1 to S77", got)
+		t.Errorf("items %v; want C1 to C54, S1 to S77, S-01 to S-54, T-01 to T-54, M-01 to M-54 and F-01 to F-10", got)
 	}
 	for id, reason := range reasons {
 		if !slices.Contains(got, id) || reason == "" || strings.ContainsAny(reason, "|\n") {
@@ -90,7 +98,10 @@ R_F16_goaway: [R-F16]
 C21: []
 C21x_y: []
 Window_C21: []
-S-01_http: []
+S-01_http: [S-01]
+S_01_M_27_http: [S-01 M-27]
+S_1_x: []
+T-100_x: []
 SC1_x: []
 `
 	for line := range strings.Lines(strings.TrimSpace(cases)) {
@@ -157,13 +168,16 @@ func event(action, pkg, test string) string {
 	return fmt.Sprintf(`{"Time":"2026-01-01T00:00:00Z","Action":%q,"Package":%q,"Test":%q}`+"\n", action, pkg, test)
 }
 
+// testOf is the name of a test that shows one item.
+func testOf(id string) string { return "Test" + strings.ReplaceAll(id, "-", "_") + "_x" }
+
 // all are events of passed tests for all items that no reason excuses, but skip.
 func all(skip ...string) string {
 	var out strings.Builder
 	for _, it := range items {
 		if reasons[it.id] == "" && !slices.Contains(skip, it.id) {
-			out.WriteString(event("run", "penstock/wire", "Test"+it.id+"_x"))
-			out.WriteString(event("pass", "penstock/wire", "Test"+it.id+"_x"))
+			out.WriteString(event("run", "penstock/wire", testOf(it.id)))
+			out.WriteString(event("pass", "penstock/wire", testOf(it.id)))
 		}
 	}
 	return out.String()
@@ -175,7 +189,7 @@ func source(skip ...string) string {
 	out.WriteString("package wire\n\nimport \"testing\"\n")
 	for _, it := range items {
 		if reasons[it.id] == "" && !slices.Contains(skip, it.id) {
-			fmt.Fprintf(&out, "func Test%s_x(*testing.T) {}\n", it.id)
+			fmt.Fprintf(&out, "func %s(*testing.T) {}\n", testOf(it.id))
 		}
 	}
 	return out.String()
@@ -192,7 +206,7 @@ func TestThePageFollowsTheResults(t *testing.T) {
 		event("pass", "penstock", "TestR_A10_dtd") +
 		event("pass", "penstock", "TestAttacks/R-A7_dtd") +
 		event("pass", "penstock/ends/far", "")
-	if code, out := tr.run(results, "-in", "-"); code != 0 || !strings.Contains(out, fmt.Sprintf("%d of 131", 131-len(reasons))) {
+	if code, out := tr.run(results, "-in", "-"); code != 0 || !strings.Contains(out, fmt.Sprintf("%d of 303", 303-len(reasons))) {
 		t.Fatalf("exit %d: %s", code, out)
 	}
 	for _, line := range []string{
@@ -207,8 +221,8 @@ func TestThePageFollowsTheResults(t *testing.T) {
 			t.Errorf("the page has no line %s", line)
 		}
 	}
-	if got := len(parsePage([]byte(tr.page()))); got != 54+77+2 {
-		t.Errorf("the page has %d rows; want 133", got)
+	if got := len(parsePage([]byte(tr.page()))); got != len(items)+2 {
+		t.Errorf("the page has %d rows; want one for each of %d items and two faults", got, len(items))
 	}
 	if code, out := tr.run(results, "-in", "-", "-check"); code != 0 || out != "" {
 		t.Errorf("-check on a fresh page: exit %d: %s", code, out)

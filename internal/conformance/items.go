@@ -1,14 +1,18 @@
 package main
 
-// An item is one requirement of the wire: C… on the app server's end, S… on the
-// connection server's.
+import "slices"
+
+// An item is one requirement of the wire: C… on the app server's end of CCS, S…
+// on the connection server's, and those of HTTP.
 type item struct {
 	id   string
 	asks string // in few words; docs/protocol.md tells the whole
 }
 
 // items are all requirements, in the order of the page.
-var items = []item{
+var items = slices.Concat(ccsItems, httpItems)
+
+var ccsItems = []item{
 	{"C1", "speaks TLS from the first byte, never STARTTLS"},
 	{"C2", "checks the certificate against the host name unless told otherwise"},
 	{"C3", "opens with a header that names `to`, version and both namespaces and stays open"},

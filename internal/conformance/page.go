@@ -18,9 +18,16 @@ const pageHead = "# Conformance\n\n" +
 	"passed are here. `go run ./internal/conformance` makes this page, and a test\n" +
 	"fails when it is stale.\n"
 
-var sections = []struct{ prefix, title string }{
-	{"C", "The app server's end"},
-	{"S", "The connection server's end"},
+var sections = []struct {
+	kind  *regexp.Regexp
+	title string
+}{
+	{regexp.MustCompile(`^C\d`), "The app server's end"},
+	{regexp.MustCompile(`^S\d`), "The connection server's end"},
+	{regexp.MustCompile(`^S-`), "The sender of HTTP v1"},
+	{regexp.MustCompile(`^T-`), "The translator"},
+	{regexp.MustCompile(`^M-`), "The simulator's HTTP faces"},
+	{regexp.MustCompile(`^F-`), "The HTTP fronts"},
 }
 
 // writePage fails if an item has neither a test nor a reason.
@@ -32,7 +39,7 @@ func writePage(found coverage) ([]byte, error) {
 	for _, section := range sections {
 		fmt.Fprintf(&page, "\n## %s\n\n| item | it | shown by |\n|---|---|---|\n", section.title)
 		for _, it := range items {
-			if !strings.HasPrefix(it.id, section.prefix) {
+			if !section.kind.MatchString(it.id) {
 				continue
 			}
 			cell := testsCell(found[it.id])
@@ -97,7 +104,7 @@ type row struct {
 }
 
 var (
-	rowLine  = regexp.MustCompile(`^\| ([CS]\d+|R-[A-Z]\d+) \|(.*)\|$`)
+	rowLine  = regexp.MustCompile(`^\| ([CS]\d+|[STMF]-\d\d|R-[A-Z]\d+) \|(.*)\|$`)
 	testCode = regexp.MustCompile("`([^` ]+) ([^`]+)`")
 	cellEnd  = regexp.MustCompile(`(^|[^\\])\| `)
 )
