@@ -64,7 +64,9 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("/fcm/notification", s.serveGroups)
 	mux.HandleFunc("/fcm/send", s.serveLegacy)
 	mux.HandleFunc("/gcm/send", s.serveGCM)
-	mux.HandleFunc(tokenPath, s.serveToken)
+	for _, path := range []string{tokenPath, "/o/oauth2/token", "/oauth2/v4/token"} {
+		mux.HandleFunc(path, s.serveToken)
+	}
 	mux.HandleFunc(metadataPath, s.serveMetadata)
 	mux.HandleFunc("/{$}", s.servePing)
 	mux.HandleFunc("/", servePathless)

@@ -39,6 +39,11 @@ const (
 	tokenPath      = "/token"
 )
 
+// olderTokenURIs are Google's token endpoint as older libraries know it.
+var olderTokenURIs = []string{
+	"https://accounts.google.com/o/oauth2/token", "https://www.googleapis.com/oauth2/v4/token",
+}
+
 // Access says what is wrong with the credentials of the simulator's project.
 // The zero value is: nothing.
 type Access struct {
@@ -309,7 +314,7 @@ func (s *Sim) timely(c *assertionClaims) *oauthError {
 // audiences are what an assertion may be meant for: the endpoint as it was
 // asked, under its other addresses, and under Google's name.
 func (s *Sim) audiences(r *http.Request) []string {
-	list := []string{googleTokenURI, "https://" + r.Host + tokenPath, "http://" + r.Host + tokenPath}
+	list := append(slices.Clone(olderTokenURIs), googleTokenURI, "https://"+r.Host+tokenPath, "http://"+r.Host+tokenPath)
 	for _, base := range []string{s.PlainURL(), s.FCMURL()} {
 		if base != "" {
 			list = append(list, base+tokenPath)

@@ -233,7 +233,10 @@ func TestM_31_TheTokenEndpointGivesATokenForAGoodAssertionAlone(t *testing.T) {
 			f.exchange(a.signed(t)).wantGrantError(v.code, v.words)
 		})
 	}
-	for _, aud := range []string{"https://oauth2.googleapis.com/token", "https://sim.test/token"} {
+	for _, aud := range []string{
+		"https://oauth2.googleapis.com/token", "https://sim.test/token",
+		"https://accounts.google.com/o/oauth2/token", "https://www.googleapis.com/oauth2/v4/token",
+	} {
 		a := f.assertion(c.t)
 		a.claims["aud"] = aud
 		f.exchange(a.signed(t)).accessToken()

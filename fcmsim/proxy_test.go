@@ -36,6 +36,8 @@ func TestM_28_WhoAsksForGoogleThroughTheProxyReachesTheSimulator(t *testing.T) {
 		{"POST", "https://fcm.googleapis.com/v1/projects/penstock-sim/messages:send", `{"message":{"token":"` + token + `"}}`, `"name"`},
 		{"POST", "https://iid.googleapis.com/iid/v1:batchAdd", `{"to":"/topics/news","registration_tokens":["` + token + `"]}`, `"results":[{}]`},
 		{"POST", "https://oauth2.googleapis.com/token", "grant_type=x", "unsupported_grant_type"},
+		{"POST", "https://accounts.google.com/o/oauth2/token", "grant_type=x", "unsupported_grant_type"},
+		{"POST", "https://www.googleapis.com/oauth2/v4/token", "grant_type=x", "unsupported_grant_type"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), v.method, v.url, strings.NewReader(v.body))
 		if err != nil {
