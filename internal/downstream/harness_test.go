@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -57,7 +58,7 @@ func (f *farEnd) Send(ctx context.Context, m *downstream.Message) (downstream.An
 func (f *farEnd) seen() []try {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]try(nil), f.tries...)
+	return slices.Clone(f.tries)
 }
 
 // between counts the tries that began in that time.
@@ -96,10 +97,31 @@ type harness struct {
 	lane *downstream.Lane
 	far  *farEnd
 
-	mu       sync.Mutex
-	heard    []string // events: "held storm", "resumed storm", with their time
+	mu       sync.Mutex // guards what follows: the lane's events
+	heard    []string   // "held storm", "resumed storm", with their time
 	answered []downstream.Answered
 	held     []downstream.Held
+}
+
+// answers are the events of answered messages so far.
+func (h *harness) answers() []downstream.Answered {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.answered)
+}
+
+// holds are the events of a held project so far.
+func (h *harness) holds() []downstream.Held {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.held)
+}
+
+// changes are how often the project was held or resumed.
+func (h *harness) changes() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.heard)
 }
 
 // start makes a lane and runs it until the test's end.

@@ -29,8 +29,8 @@ func TestAMessageIsTriedOnceAndAnsweredOnce(t *testing.T) {
 			t.Errorf("%d tries, want 1", n)
 		}
 		want := downstream.Answered{Project: "p", Dialect: downstream.Legacy, Tries: 1, Sending: 30 * time.Millisecond}
-		if len(h.answered) != 1 || h.answered[0] != want {
-			t.Errorf("events %+v, want %+v", h.answered, want)
+		if got := h.answers(); len(got) != 1 || got[0] != want {
+			t.Errorf("events %+v, want %+v", got, want)
 		}
 		if got := want.Outcome(); got != "accepted" {
 			t.Errorf("outcome %q", got)
@@ -80,10 +80,10 @@ func TestVerdictsPassAsTheyAre(t *testing.T) {
 				if n := len(far.seen()); n != 1 {
 					t.Errorf("%d tries, want 1", n)
 				}
-				if got := h.answered[0]; got.Class != tt.class || got.Outcome() != tt.class.String() {
+				if got := h.answers()[0]; got.Class != tt.class || got.Outcome() != tt.class.String() {
 					t.Errorf("event %+v, want class %v", got, tt.class)
 				}
-				if want := tt.name == "no reply in time"; h.answered[0].OutcomeUnknown != want {
+				if want := tt.name == "no reply in time"; h.answers()[0].OutcomeUnknown != want {
 					t.Errorf("event says outcome unknown: %v, want %v", !want, want)
 				}
 			})
@@ -144,7 +144,7 @@ func TestWhatWasNotSentIsTriedAgain(t *testing.T) {
 				t.Errorf("pause %d lasted %v, want between %v and %v", i, rest, longest/2, longest)
 			}
 		}
-		if got := h.answered[0].Tries; got != len(tries) || got < 6 {
+		if got := h.answers()[0].Tries; got != len(tries) || got < 6 {
 			t.Errorf("the event says %d tries, there were %d", got, len(tries))
 		}
 		h.wantEvents()
@@ -417,8 +417,8 @@ func TestSend(t *testing.T) {
 				t.Errorf("error %v, want an unknown outcome", e)
 			}
 			time.Sleep(10 * time.Second)
-			if len(h.answered) != 1 || h.answered[0].Class != 0 || h.answered[0].Sending != 5*time.Second {
-				t.Errorf("events %+v, want the late answer", h.answered)
+			if got := h.answers(); len(got) != 1 || got[0].Class != 0 || got[0].Sending != 5*time.Second {
+				t.Errorf("events %+v, want the late answer", got)
 			}
 		})
 	})
@@ -431,8 +431,8 @@ func TestSend(t *testing.T) {
 			if st := h.lane.State(); st.Waiting != 0 {
 				t.Errorf("state %+v, want nothing left", st)
 			}
-			if len(h.answered) != 1 {
-				t.Errorf("events %+v, want one", h.answered)
+			if got := h.answers(); len(got) != 1 {
+				t.Errorf("events %+v, want one", got)
 			}
 		})
 	})

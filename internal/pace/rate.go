@@ -107,7 +107,8 @@ func (r *rate) allowed(n int64) float64 {
 		}
 		// Two seconds more than the ramp, since its first step is there at
 		// once, and seconds begin and end in their midst.
-		level = min(level, max(leastRamp, peak+r.top/(r.ramp+2)))
+		step := max(0, r.top-leastRamp) / (r.ramp + 2)
+		level = min(level, max(leastRamp, peak+step))
 	}
 	if r.normal > 0 && r.risenAt >= 0 {
 		since := float64(n-r.risenAt) / 1e9
