@@ -183,7 +183,7 @@ type farConn struct {
 	acks   int // of our SETTINGS
 	mute   bool
 	halted chan struct{} // reading stops while it is there
-	open   int // requests that are not answered
+	open   int           // requests that are not answered
 	most   int
 	ended  error // why reading ended
 	over   chan struct{}

@@ -177,10 +177,10 @@ func TestWhatIsNoFaultIsBorneWith(t *testing.T) {
 		conn.write(func(f *http2.Framer) error { return f.WriteSettings(http2.Setting{ID: 0x1a1a, Val: 7}) })
 		conn.write(func(f *http2.Framer) error { return f.WritePing(true, [8]byte{1}) })
 		r.rawHeaders(block(":status", "103", "link", "x"), true, false)
-		r.rawHeaders(block(":status", "200")[:1], false, false) // in two frames
-		conn.write(func(f *http2.Framer) error {
-			return f.WriteContinuation(r.id, true, block("content-length", itoa(len(success))))
-		})
+		head := block(":status", "200", "content-length", itoa(len(success)))
+		synctest.Wait()
+		r.rawHeaders(head[:3], false, false) // in two frames
+		conn.write(func(f *http2.Framer) error { return f.WriteContinuation(r.id, true, head[3:]) })
 		conn.write(func(f *http2.Framer) error {
 			return f.WriteDataPadded(r.id, false, []byte(success[:10]), make([]byte, 200))
 		})
