@@ -69,8 +69,7 @@ type HTTP struct {
 	TLS    TLS
 	OwnTLS bool
 
-	LegacyStrict bool
-	V1Strict     bool
+	V1Strict bool
 }
 
 func (h *HTTP) settings() []setting {
@@ -78,7 +77,6 @@ func (h *HTTP) settings() []setting {
 		{key: "listen", to: &h.Listen, def: ":8080", doc: "Addresses to listen on, host:port each. Empty: no HTTP fronts."},
 		{key: "tls", to: &h.TLS, doc: "The certificate. Without one the fronts are plain HTTP, for a proxy in front, unless own_tls is on."},
 		{key: "own_tls", to: &h.OwnTLS, def: "false", doc: "TLS with a certificate of Penstock's own CA."},
-		{key: "legacy_strict", to: &h.LegacyStrict, def: "false", doc: "Legacy HTTP: answer a missing recipient, a reserved key or an odd time_to_live with 400 and a sentence, as Google's server was seen to do, and not with 200 and a word, as Google documented."},
 		{key: "v1_strict", to: &h.V1Strict, def: "false", doc: "HTTP v1: refuse fields that are not known, as FCM does, and do not pass them on."},
 	}
 }
@@ -108,6 +106,7 @@ func (l *Log) settings() []setting {
 
 // Limits bound what peers may use up.
 type Limits struct {
+	MessagesPerProject         int
 	CCSStreamsPerSender        int
 	CCSUnauthenticated         int
 	CCSUnauthenticatedPerPeer  int
@@ -118,7 +117,6 @@ type Limits struct {
 	HTTPReadTimeout            time.Duration
 	HTTPWriteTimeout           time.Duration
 	HTTPIdleTimeout            time.Duration
-	HTTPBodyBytes              int
 	RememberedIDs              int
 	RememberedFor              time.Duration
 	UpstreamWaitingPerSender   int
@@ -127,6 +125,7 @@ type Limits struct {
 
 func (l *Limits) settings() []setting {
 	return []setting{
+		{key: "messages_per_project", to: &l.MessagesPerProject, def: "10000", doc: "Messages of one project that wait or are on their way. At the bound: SERVICE_UNAVAILABLE, or 503."},
 		{key: "ccs_streams_per_sender", to: &l.CCSStreamsPerSender, def: "1000", doc: "CCS streams of one sender id. At the bound a login is refused."},
 		{key: "ccs_unauthenticated", to: &l.CCSUnauthenticated, def: "10000", doc: "CCS connections that are not logged in, in all. At the bound new ones are closed."},
 		{key: "ccs_unauthenticated_per_address", to: &l.CCSUnauthenticatedPerPeer, def: "200", doc: "The same for one address; loopback is exempt."},
@@ -141,6 +140,5 @@ func (l *Limits) settings() []setting {
 		{key: "http_read_timeout", to: &l.HTTPReadTimeout, def: "15s", doc: "For reading a whole request."},
 		{key: "http_write_timeout", to: &l.HTTPWriteTimeout, def: "30s", doc: "From a request's headers to the end of its answer; longer than verdict_timeout."},
 		{key: "http_idle_timeout", to: &l.HTTPIdleTimeout, def: "1m", doc: "How long a connection may be idle."},
-		{key: "http_body_bytes", to: &l.HTTPBodyBytes, def: "1048576", doc: "Bytes of a request's body. Beyond: 413."},
 	}
 }

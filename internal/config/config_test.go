@@ -96,7 +96,7 @@ func TestDefaults(t *testing.T) {
 		{"endpoint", p.Transport.FCM.Endpoint, "https://fcm.googleapis.com"},
 		{"quotas", p.Quotas, config.Quotas{PerMinute: 600_000, Ramp: time.Minute, PerDevice: true, InFlight: 1000}},
 		{"reply", p.Reply, config.Reply{CCS: "auto", Legacy: "verdict", V1: "verdict"}},
-		{"body", c.Limits.HTTPBodyBytes, 1 << 20},
+		{"streams", c.Limits.HTTPStreams, 100},
 		{"header", c.Limits.HTTPHeaderBytes, 16 << 10},
 		{"upstream", strings.Join(p.Upstream.To, " "), "ccs"},
 		{"key", p.Keys[0].Text().Reveal(), "psk_0123456789abcdef"},
@@ -217,6 +217,11 @@ func TestWhatCannotBeRead(t *testing.T) {
 	})
 	t.Run("in the environment", func(t *testing.T) {
 		if got := write(t, shop).wrong("PENSTOCK_LOG_LEVEL=loud"); !slices.Equal(got, []string{`PENSTOCK_LOG_LEVEL is "loud": give debug, info, warn or error`}) {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("an emulator", func(t *testing.T) {
+		if got := write(t, shop).wrong("FIREBASE_AUTH_EMULATOR_HOST=localhost:9099", "FIREBASE_EMULATOR_HUB="); !slices.Equal(got, []string{"FIREBASE_AUTH_EMULATOR_HOST is set, which is for tests with Firebase's emulators: unset it"}) {
 			t.Errorf("got %q", got)
 		}
 	})

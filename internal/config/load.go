@@ -41,6 +41,12 @@ func Load(src Sources) (*Config, error) {
 	if src.Environ == nil {
 		src.Environ = os.Environ()
 	}
+	for _, e := range src.Environ {
+		// Google's libraries then trust whoever answers there, and skip checks.
+		if name, value, _ := strings.Cut(e, "="); strings.HasPrefix(name, "FIREBASE_") && strings.Contains(name, "EMULATOR") && value != "" {
+			l.problems.add("%s is set, which is for tests with Firebase's emulators: unset it", name)
+		}
+	}
 	env := environment(src.Environ)
 	l.variables(c, "", env)
 	for _, path := range slices.Sorted(maps.Keys(src.Flags)) {

@@ -83,7 +83,7 @@ func TestEverySettingHasASentence(t *testing.T) {
 		}
 		seen[s.Variable] = true
 	}
-	if !seen["PENSTOCK_PROJECTS_<NAME>_KEYS_<NAME>_SECRET_FILE"] || !seen["PENSTOCK_LIMITS_HTTP_BODY_BYTES"] || !seen["PENSTOCK_CCS_TLS_CERT_FILE"] {
+	if !seen["PENSTOCK_PROJECTS_<NAME>_KEYS_<NAME>_SECRET_FILE"] || !seen["PENSTOCK_LIMITS_HTTP_HEADER_BYTES"] || !seen["PENSTOCK_CCS_TLS_CERT_FILE"] {
 		t.Errorf("variables are not what the pages say: %v", seen)
 	}
 }

@@ -1,7 +1,11 @@
 package config
 
 import (
+	"bytes"
+	"net/url"
 	"time"
+
+	"golang.org/x/net/http/httpproxy"
 
 	"penstock/ccs"
 	"penstock/fcm"
@@ -173,6 +177,9 @@ func (q *Quotas) settings() []setting {
 
 // Translate are the translator's settings.
 type Translate struct {
+	NullData      string
+	Strict        bool
+	RefuseUnknown bool
 	OddPriority   string
 	PassThrough   bool
 	ThreadFromTag bool
@@ -183,6 +190,9 @@ type Translate struct {
 
 func (t *Translate) settings() []setting {
 	return []setting{
+		{key: "null_data", to: &t.NullData, def: "drop", words: []string{"drop", "empty", "text"}, doc: "Legacy HTTP: what becomes of null in data. The key is dropped, or its value is an empty text, or the text null."},
+		{key: "strict", to: &t.Strict, def: "false", doc: "Legacy HTTP: answer a missing recipient, a reserved key or an odd time_to_live with 400 and a sentence, as Google's server did at last, and not with 200 and a word, as Google documented."},
+		{key: "refuse_unknown", to: &t.RefuseUnknown, def: "false", doc: "Legacy HTTP: refuse keys that nobody documented, and do not pass over them."},
 		{key: "odd_priority", to: &t.OddPriority, def: "reject", words: []string{"reject", "normal"}, doc: "What becomes of a priority that is neither normal nor high."},
 		{key: "pass_through", to: &t.PassThrough, def: "false", doc: "Pass keys of notification that only HTTP v1 knows on to Android."},
 		{key: "thread_from_tag", to: &t.ThreadFromTag, def: "false", doc: "Make a notification's tag the thread on Apple devices too."},
@@ -199,4 +209,29 @@ func (u *Upstream) settings() []setting {
 	return []setting{
 		{key: "to", to: &u.To, def: "ccs", words: []string{"ccs"}, doc: "Who gets them: ccs is the project's CCS streams. Empty: nobody, and the far end keeps them."},
 	}
+}
+
+// SameWay reports whether p goes the same way as q, whoever may send for it:
+// all but the keys is alike.
+func (p *Project) SameWay(q *Project) bool {
+	way := func(p *Project) string {
+		c := *p
+		c.Keys = nil
+		var b bytes.Buffer
+		_ = writeJSON(&b, tree(&c, showOptions{secrets: true})) // of texts alone: it cannot fail
+		return b.String()
+	}
+	return way(p) == way(q) && p.Transport.CCS.Text().Reveal() == q.Transport.CCS.Text().Reveal()
+}
+
+// ProxyFor is the proxy for url, if there is one: the one that is set, or the
+// environment's.
+func (f *FCM) ProxyFor(target *url.URL) (*url.URL, error) {
+	switch f.Proxy {
+	case "":
+		return httpproxy.FromEnvironment().ProxyFunc()(target)
+	case "none":
+		return nil, nil
+	}
+	return url.Parse(f.Proxy)
 }
