@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"penstock/ccs"
 	"penstock/fcm"
 )
@@ -21,13 +19,12 @@ type Front struct {
 // Front returns what the front of that name is to call.
 func (o *Observer) Front(name string) *Front { return &Front{o, name} }
 
-// Accepted counts the messages of a project that are handed on: call its Inc for
-// each.
-func (f *Front) Accepted(project string) prometheus.Counter {
-	return f.o.metrics.accepted.WithLabelValues(project, f.name)
+// Accepted tells of one message that is handed on.
+func (f *Front) Accepted(project string) {
+	f.o.metrics.accepted.WithLabelValues(project, f.name).Inc()
 }
 
-// Answered tells what became of one message.
+// Answered tells what became of one message: "ok", or the word of its answer.
 func (f *Front) Answered(project, outcome string, took time.Duration) {
 	f.o.metrics.answered.WithLabelValues(project, f.name, f.outcome(outcome)).Inc()
 	f.o.metrics.answer.WithLabelValues(project, f.name).Observe(took.Seconds())

@@ -86,13 +86,13 @@ var addr = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5}
 // tell makes every event happen, some twice.
 func tell(o *observe.Observer) {
 	f := o.Front("ccs")
-	f.Accepted("shop").Inc()
+	f.Accepted("shop")
 	f.Answered("shop", "ok", time.Millisecond)
 	f.Answered("shop", "DEVICE_UNREGISTERED", time.Millisecond)
 	f.Answered("shop", "A_CODE_OF_"+token, time.Millisecond)
 	f.Failed("shop", errors.New("own fault"))
 	o.Front("legacy").Answered("shop", "NotRegistered", time.Millisecond)
-	o.Front("v1").Answered("news", "unregistered", time.Millisecond)
+	o.Front("v1").Answered("news", "ok", time.Millisecond)
 	o.Front("v1").Answered("news", "sender_id_mismatch", time.Millisecond)
 	o.Front("v1").Refused("", 401)
 	o.Front("v1").Refused("news", 413)
@@ -153,7 +153,7 @@ func TestEventsAreCounted(t *testing.T) {
 		"penstock_messages_answered_total{front=ccs,outcome=DEVICE_UNREGISTERED,project=shop}": 1,
 		"penstock_messages_answered_total{front=ccs,outcome=other,project=shop}":               1,
 		"penstock_messages_answered_total{front=legacy,outcome=NotRegistered,project=shop}":    1,
-		"penstock_messages_answered_total{front=v1,outcome=unregistered,project=news}":         1,
+		"penstock_messages_answered_total{front=v1,outcome=ok,project=news}":                   1,
 		"penstock_messages_answered_total{front=v1,outcome=sender_id_mismatch,project=news}":   1,
 		"penstock_answer_seconds{front=ccs,project=shop}":                                      3,
 		"penstock_answer_seconds{front=legacy,project=shop}":                                   1,
