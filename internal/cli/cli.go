@@ -64,6 +64,7 @@ func (e *env) forget(f *func())          { e.lastDeeds.Delete(f) }
 type grammar struct {
 	Demo    demoCmd    `cmd:"" help:"Watch it work: a simulator, a client and a steady flow through drains and a cut, then the accounts."`
 	Sim     simCmd     `cmd:"" help:"Run the simulator: a pretend FCM that app servers of CCS log in to."`
+	Serve   serveCmd   `cmd:"" help:"Take messages of CCS, legacy HTTP and HTTP v1, and send them on."`
 	Send    sendCmd    `cmd:"" help:"Send messages to any CCS endpoint and print what became of each."`
 	Listen  listenCmd  `cmd:"" help:"Print what devices send, message by message, and hand it to a command."`
 	Bench   benchCmd   `cmd:"" help:"Measure this machine, and Penstock on it."`

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"penstock/internal/config"
+)
+
+// makeAdmin makes the admin server: health, readiness, metrics.
+func (a *App) makeAdmin(cfg *config.Config) {
+	if cfg.Admin.Listen == "" {
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
+	})
+	mux.HandleFunc("GET /readyz", a.serveReady)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	if cfg.Admin.Pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	l := cfg.Limits
+	a.admin = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: l.HTTPHeaderTimeout, ReadTimeout: l.HTTPReadTimeout, IdleTimeout: l.HTTPIdleTimeout,
+		MaxHeaderBytes: l.HTTPHeaderBytes, // no write timeout: a profile takes its time
+		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Readiness is what /readyz tells.
+type readiness struct {
+	Ready    bool           `json:"ready"`
+	Reason   string         `json:"reason,omitempty"`
+	Projects []projectReady `json:"projects"`
+}
+
+type projectReady struct {
+	Project string `json:"project"`
+	// State is ok; held: the far end takes nothing at present, and messages wait
+	// as long as they may; full: nothing more can wait.
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// serveReady tells whether new messages should come here. A project whose far end
+// is out of reach does not change that as long as its lane has room: the other
+// projects are served, and its own senders get a true answer.
+func (a *App) serveReady(w http.ResponseWriter, _ *http.Request) {
+	r := readiness{Ready: true, Projects: []projectReady{}}
+	for name, p := range *a.projects.Load() {
+		one := projectReady{Project: name, State: "ok"}
+		switch st := p.lane.State(); {
+		case st.Waiting+st.InFlight >= p.room:
+			one.State = "full"
+			r.Ready, r.Reason = false, "a project has no room for more messages"
+		case st.Pace.Held != 0:
+			one.State, one.Reason = "held", st.Pace.Held.String()
+		case p.pool != nil && len(p.pool.State().Streams) == 0:
+			one.State, one.Reason = "held", "no stream to the far end"
+		}
+		r.Projects = append(r.Projects, one)
+	}
+	slices.SortFunc(r.Projects, func(a, b projectReady) int { return strings.Compare(a.Project, b.Project) })
+	if a.draining.Load() {
+		r.Ready, r.Reason = false, "shutting down"
+	}
+	status := http.StatusOK
+	if !r.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, r)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // whoever asked has gone
+}

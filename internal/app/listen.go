@@ -1,0 +1,70 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"penstock/internal/config"
+	"penstock/internal/h2wire"
+)
+
+// A ListenError says that an address cannot be listened on, and which setting
+// names it.
+type ListenError struct {
+	Setting string // such as http.listen
+	Place   string // where that stands
+	Address string
+	Err     error
+}
+
+func (e *ListenError) Error() string {
+	what := e.Err.Error()
+	if errors.Is(e.Err, syscall.EADDRINUSE) {
+		what = "another program listens there"
+	}
+	return fmt.Sprintf("cannot listen on %s: %s: give another address in %s (%s)", e.Address, what, e.Setting, e.Place)
+}
+
+// Unwrap returns the cause.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// listen opens all listeners, or none.
+func (a *App) listen() (*listening, error) {
+	l := &listening{}
+	open := func(setting string, addresses []string, into *[]net.Listener) error {
+		for _, address := range addresses {
+			one, err := listenOn(a.cfg, setting, address)
+			if err != nil {
+				return err
+			}
+			*into = append(*into, one)
+		}
+		return nil
+	}
+	err := open("ccs.listen", a.cfg.CCS.Listen, &l.ccs)
+	if err == nil {
+		err = open("http.listen", a.cfg.HTTP.Listen, &l.web)
+	}
+	if err == nil && a.cfg.Admin.Listen != "" {
+		l.admin, err = listenOn(a.cfg, "admin.listen", a.cfg.Admin.Listen)
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	limit := newConnectionLimit(a.cfg.Limits.HTTPConnections, func() { a.obs.LimitHit("http_connections") })
+	for i := range l.web {
+		l.web[i] = h2wire.NewListener(limit.listener(l.web[i]), a.webTLS, nil)
+	}
+	return l, nil
+}
+
+func listenOn(cfg *config.Config, setting, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, &ListenError{setting, cfg.Place(setting), address, err}
+	}
+	return l, nil
+}
