@@ -92,6 +92,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, project, &fault{status: http.StatusInternalServerError, text: "Internal error; try again later"})
 	}()
 
+	if len(r.TransferEncoding) > 0 {
+		// The body came in chunks. A proxy that had gone by a Content-Length
+		// beside them would take its rest for a request (RFC 9112, 6.1), and
+		// net/http does not tell of one.
+		w.Header().Set("Connection", "close")
+	}
 	// Before anything else: who has no key shall not learn what is here.
 	key, shown := keys.FromHeader(r.Header)
 	p, known := h.ring.Lookup(key, keys.Legacy)
@@ -178,7 +184,6 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body []byte, for
 		return nil, false, err
 	}
 	if r.ContentLength > MaxBody {
-		w.Header().Set("Connection", "close") // rather than reading it all
 		return nil, false, errTooLarge
 	}
 	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
@@ -219,14 +224,11 @@ func (h *Handler) refuseError(w http.ResponseWriter, project string, err error) 
 	switch {
 	case isFault:
 	case errors.As(err, new(*http.MaxBytesError)):
-		f = errTooLarge
+		f = errTooLarge // and net/http ends the connection
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		f = &fault{status: http.StatusRequestTimeout, text: "The body took too long"}
 	default: // broken off, or broken: whoever is left learns that
 		f = &fault{status: http.StatusBadRequest, text: "The body could not be read"}
-	}
-	if !isFault {
-		w.Header().Set("Connection", "close")
 	}
 	h.refuse(w, project, f)
 }

@@ -214,7 +214,7 @@ func TestT_07_T_13_R_A28_RequestsThatAreRefusedAsAWhole(t *testing.T) {
 		{"a flag is a string", `{"to":"T","dry_run":"true"}`, `Field "dry_run" must be a JSON boolean: true`},
 		{"an odd priority", `{"to":"T","priority":"urgent"}`, `Invalid value (urgent) for "priority": must be "normal" or "high"`},
 
-		{"R-A28 no JSON", `nojson`, `JSON_PARSING_ERROR: Unexpected character (o) at position 1.`},
+		{"R-A28 no JSON", `nojson`, `JSON_PARSING_ERROR: Unexpected character (n) at position 0.`},
 		{"R-A28 a form", `registration_id=T`, `JSON_PARSING_ERROR: Unexpected character (r) at position 0.`},
 		{"R-A28 nothing", ``, `JSON_PARSING_ERROR: Unexpected token END OF FILE at position 0.`},
 		{"R-A28 cut short", `{"to":"SECRET","data":{"a":`, `JSON_PARSING_ERROR: Unexpected token END OF FILE at position 27.`},

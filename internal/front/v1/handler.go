@@ -93,6 +93,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(a, project, replyOf(http.StatusInternalServerError, "INTERNAL", "Internal error encountered."))
 	}()
 
+	if len(r.TransferEncoding) > 0 {
+		// The body came in chunks. A proxy that had gone by a Content-Length
+		// beside them would take its rest for a request (RFC 9112, 6.1), and
+		// net/http does not tell of one.
+		w.Header().Set("Connection", "close")
+	}
 	// Before anything else: who has no key shall not learn what is here.
 	p, refused := h.authenticate(r)
 	if refused != nil {

@@ -105,33 +105,29 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fcm.Error) {
 		return nil, replyOf(http.StatusUnsupportedMediaType, "INVALID_ARGUMENT", "Content-Encoding must be gzip, or absent.")
 	}
 	if r.ContentLength > MaxBody {
-		w.Header().Set("Connection", "close") // rather than reading it all
 		return nil, tooLarge()
 	}
 	sent := http.MaxBytesReader(w, r.Body, MaxBody)
 	if !zipped {
 		body, err := io.ReadAll(sent)
-		return body, readError(w, err)
+		return body, readError(err)
 	}
 	z, err := gzip.NewReader(sent)
 	if err != nil {
-		return nil, readError(w, err)
+		return nil, readError(err)
 	}
 	body, err := io.ReadAll(io.LimitReader(z, MaxBody+1))
 	if len(body) > MaxBody {
-		w.Header().Set("Connection", "close")
 		return nil, tooLarge()
 	}
-	return body, readError(w, err)
+	return body, readError(err)
 }
 
 // readError is the answer about a body that could not be read.
-func readError(w http.ResponseWriter, err error) *fcm.Error {
-	if err == nil {
-		return nil
-	}
-	w.Header().Set("Connection", "close")
+func readError(err error) *fcm.Error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, new(*http.MaxBytesError)):
 		return tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
