@@ -224,7 +224,8 @@ func TestAdminSDKs(t *testing.T) {
 // TestAdminSDKsThroughTheFront: the same programs, with a server key of
 // Penstock's in place of Google's access token, and Penstock at Google's name.
 func TestAdminSDKsThroughTheFront(t *testing.T) {
-	s := startServe(t, "--http-listen", "127.0.0.1:443", "--http-tls")
+	t.Setenv("PENSTOCK_HTTP_OWN_TLS", "true")
+	s := startServe(t, "--http-listen", "127.0.0.1:443")
 	for _, sdk := range adminSDKs {
 		t.Run("F-02 F-04 Admin SDK for "+sdk.name+": through the v1 front", func(t *testing.T) {
 			before := len(s.sends(t))

@@ -155,6 +155,25 @@ func TestCurlThroughTheBridge(t *testing.T) {
 			t.Errorf("%s %s", status, body)
 		}
 	})
+	t.Run("F-01 M-41 curl: HTTP v1 to an installation id", func(t *testing.T) {
+		var device struct {
+			FID           string `json:"fid"`
+			ReceivedCount int    `json:"received_count"`
+		}
+		s.call(t, "GET", "/devices/"+s.Tokens[1], nil, &device)
+		for i, field := range []string{"fid", "token"} {
+			cmd := exec.Command("curl", "-sS", "--fail-with-body", "--max-time", "60", s.HTTP+"/v1/projects/"+s.ProjectID+"/messages:send",
+				"-H", "Authorization: Bearer "+s.ServerKey, "-H", "Content-Type: application/json",
+				"-d", fmt.Sprintf(`{"message":{%q:%q,"data":{"n":"1"}}}`, field, device.FID))
+			if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), `"name": "projects/`+s.ProjectID+`/messages/`) {
+				t.Errorf("%s: %v: %s", field, err, out)
+			}
+			s.call(t, "GET", "/devices/"+s.Tokens[1], nil, &device)
+			if device.ReceivedCount != i+1 {
+				t.Errorf("%s: the device got %d messages; want %d", field, device.ReceivedCount, i+1)
+			}
+		}
+	})
 	t.Run("T-05 T-49 F-06 curl: 1,000 tokens, live, dead and foreign", func(t *testing.T) {
 		var ids []string
 		want := map[string]string{s.Dead[0]: "NotRegistered", s.Foreign[0]: "MismatchSenderId", "nonsense": "InvalidRegistration"}
