@@ -261,27 +261,18 @@ type assertionClaims struct {
 	Scope string `json:"scope"`
 }
 
-// keyID is which key signed an assertion. Not every library says it: Node's Admin
-// SDK does not, and Google takes that.
-func keyID(token *jwt.Token) (id any, named bool) {
-	if token != nil {
-		id, named = token.Header["kid"]
-	}
-	return id, named
-}
-
 // assertion checks what the service account has signed.
 func (s *Sim) assertion(text string, audiences []string) ([]string, *oauthError) {
 	access := s.Access()
 	var c assertionClaims
 	token, err := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation()).
 		ParseWithClaims(text, &c, func(*jwt.Token) (any, error) { return &s.account.private().PublicKey, nil })
-	switch kid, named := keyID(token); {
+	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return nil, invalidGrant("Bad Request")
 	case c.Issuer != s.account.email() || access.AccountDeleted:
 		return nil, invalidGrant("Invalid grant: account not found")
-	case err != nil || access.KeyRevoked || named && kid != s.account.keyID():
+	case err != nil || access.KeyRevoked || !s.signedWith(token.Header["kid"]):
 		return nil, invalidGrant("Invalid JWT Signature.")
 	}
 	if err := s.timely(&c); err != nil {
@@ -296,6 +287,10 @@ func (s *Sim) assertion(text string, audiences []string) ([]string, *oauthError)
 	}
 	return scopes, nil
 }
+
+// signedWith reports whether kid names the account's key. Node's library names
+// none, and is served all the same.
+func (s *Sim) signedWith(kid any) bool { return kid == nil || kid == s.account.keyID() }
 
 // timely checks the times of an assertion.
 func (s *Sim) timely(c *assertionClaims) *oauthError {
