@@ -32,7 +32,7 @@ const (
 //     ramp's time;
 //   - after an outage, a line from nothing to what was normal before, which
 //     takes the ramp's time, and on to nearly twice of that;
-//   - after FCM's word that it was too much, half of what was sent, growing by a
+//   - after FCM's word that it was too much, half of what it was, growing by a
 //     tenth each minute.
 //
 // Times are nanoseconds since the governor's epoch. A top of 0: no rate, and
@@ -101,14 +101,10 @@ func (r *rate) advance(n int64) {
 func (r *rate) allowed(n int64) float64 {
 	level := r.top
 	if r.ramp > 0 {
-		peak := 0.0
-		for _, used := range r.used {
-			peak = max(peak, used)
-		}
 		// Two seconds more than the ramp, since its first step is there at
 		// once, and seconds begin and end in their midst.
 		step := max(0, r.top-leastRamp) / (r.ramp + 2)
-		level = min(level, max(leastRamp, peak+step))
+		level = min(level, max(leastRamp, r.busiest()+step))
 	}
 	if r.normal > 0 && r.risenAt >= 0 {
 		since := float64(n-r.risenAt) / 1e9
@@ -130,6 +126,15 @@ func (r *rate) allowed(n int64) float64 {
 		}
 	}
 	return level
+}
+
+// busiest is what was sent in the busiest second of the last minute.
+func (r *rate) busiest() float64 {
+	most := 0.0
+	for _, used := range r.used {
+		most = max(most, used)
+	}
+	return most
 }
 
 // take takes one message out of the bucket, or says when there will be one.
@@ -179,15 +184,17 @@ func (r *rate) mean() float64 {
 	return sum / float64(min(memory, max(1, r.sec-r.first)))
 }
 
-// halve cuts the rate to half of what was sent. It grows from held on.
+// halve cuts the rate to half of what was used of it; or, if it had no time to
+// be used since it was cut last, or nothing was sent, to half of what it was. It
+// grows from held on.
 func (r *rate) halve(n, held int64) {
 	r.advance(n)
 	if r.top == 0 {
 		return
 	}
-	was := r.mean()
-	if r.limit > 0 {
-		was = min(was, r.limit)
+	was := r.level
+	if used := r.busiest(); used > 0 && (r.limit == 0 || n-r.limitAt > int64(memory*time.Second)) {
+		was = min(was, max(leastRamp, used))
 	}
 	r.limit, r.limitAt = max(leastQuota, was/2), held
 	r.level = r.allowed(n)

@@ -174,7 +174,7 @@ func TestR_F25_AfterTooMuchTheRateIsHalvedAndGrowsSlowly(t *testing.T) {
 	t.Run("each time again", func(t *testing.T) {
 		c := newClock(t, &pace.Options{PerMinute: 60_000, Ramp: -1})
 		c.steady(400, 2*time.Minute)
-		for _, want := range []float64{200, 100, 50} {
+		for _, want := range []float64{200, 100, 50, 25} {
 			c.try(device, pace.Outcome{Class: fcm.ProjectQuota, RetryAfter: time.Second})
 			c.sleep(time.Second)
 			if got := c.g.State(c.now).Rate; math.Abs(got-want) > want/20 {
@@ -182,9 +182,40 @@ func TestR_F25_AfterTooMuchTheRateIsHalvedAndGrowsSlowly(t *testing.T) {
 			}
 		}
 	})
+	t.Run("from the first step of the ramp after a rest", func(t *testing.T) {
+		c := newClock(t, nil)
+		for _, want := range []float64{80, 40, 20} {
+			c.try(device, pace.Outcome{Class: fcm.ProjectQuota})
+			c.sleep(time.Minute)
+			if got := c.g.State(c.now).Rate; math.Abs(got-want) > 1 {
+				t.Errorf("rate %.1f, want %.0f", got, want)
+			}
+		}
+	})
+	t.Run("to half of what was used since", func(t *testing.T) {
+		c := newClock(t, &pace.Options{PerMinute: 60_000, Ramp: -1})
+		c.steady(400, 2*time.Minute)
+		c.try(device, pace.Outcome{Class: fcm.ProjectQuota, RetryAfter: time.Second})
+		c.sleep(time.Second)
+		c.steady(100, 2*time.Minute) // 200 might be sent
+		c.try(device, pace.Outcome{Class: fcm.ProjectQuota, RetryAfter: time.Second})
+		c.sleep(time.Second)
+		if got := c.g.State(c.now).Rate; math.Abs(got-50) > 2 {
+			t.Errorf("rate %.1f, want 50", got)
+		}
+	})
+	t.Run("not below five a second for a few", func(t *testing.T) {
+		c := newClock(t, nil)
+		c.steady(1, 2*time.Minute)
+		c.try(device, pace.Outcome{Class: fcm.ProjectQuota, RetryAfter: time.Second})
+		c.sleep(time.Second)
+		if got := c.g.State(c.now).Rate; math.Abs(got-5) > 0.1 {
+			t.Errorf("rate %.1f, want 5", got)
+		}
+	})
 	t.Run("down to one a second", func(t *testing.T) {
 		c := newClock(t, nil)
-		for range 5 {
+		for range 10 {
 			c.try(device, pace.Outcome{Class: fcm.ProjectQuota})
 			c.sleep(time.Minute)
 		}
