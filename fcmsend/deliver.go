@@ -9,7 +9,7 @@ import (
 )
 
 // Deliver sends a message and tries again as Google asks (docs/fcm-http.md,
-// Trying again), for a caller who keeps no messages: after [fcm.Advise]'s waits,
+// Retrying), for a caller who keeps no messages: after [fcm.Advise]'s waits,
 // until Android's time to live is over or [fcm.RetryFor] has passed, whichever
 // is first. A time to live of 0 is tried once. What is sent again has its time
 // to live shortened by what has passed.

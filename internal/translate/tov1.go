@@ -49,7 +49,7 @@ func left(ttl, waited time.Duration) (time.Duration, bool) {
 // ToV1 is m in the words of HTTP v1. What has no words there is left out; the
 // message's id stays with us. An error is a *[fcm.SendError]: the message
 // breaks a rule, or its time to live is over. The strings of m are UTF-8
-// (docs/fcm-http.md, Translation).
+// (docs/fcm-http.md, Mapping).
 func ToV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, error) {
 	out, _, err := toV1(m, at, opt)
 	return out, err

@@ -13,7 +13,7 @@ import (
 // silent is what every message carries that shows nothing on Apple devices.
 const silent = `"apns":{"headers":{"apns-priority":"5"}}`
 
-// TestRows has one row for each row of docs/fcm-http.md, Translation: what comes
+// TestRows has one row for each row of docs/fcm-http.md, Mapping: what comes
 // over either protocol, and what goes out at Unix time 1000.
 func TestRows(t *testing.T) {
 	name := strings.Repeat("a", 900)
