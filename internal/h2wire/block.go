@@ -105,7 +105,7 @@ func (b *block) add(h frameHeader, payload []byte) bool {
 func (c *Conn) abandon() {
 	in, b := &c.in, &c.block
 	if b.enc != nil {
-		in.err = c.end(codeEnhanceYourCalm, "header block", errBlock)
+		c.refuseBlock()
 		return
 	}
 	if b.open {
@@ -115,11 +115,21 @@ func (c *Conn) abandon() {
 	b.dec, b.fields, b.fragment = nil, nil, nil
 }
 
+// refuseBlock ends a connection on which a block can be neither passed on nor
+// written anew.
+func (c *Conn) refuseBlock() {
+	c.in.err = c.end(codeEnhanceYourCalm, "header block", errBlock)
+}
+
 // endBlock handles a whole block.
 func (c *Conn) endBlock() {
 	in, b := &c.in, &c.block
-	if !b.decode() {
+	switch {
+	case !b.decode():
 		c.abandon()
+		return
+	case b.size > maxBlock && (b.mend || b.enc != nil):
+		c.refuseBlock()
 		return
 	}
 	if c.opt.MaxStreams > 0 {
@@ -141,10 +151,6 @@ func (c *Conn) endBlock() {
 	if b.enc == nil {
 		b.open = false
 		in.ready = b.frames
-		return
-	}
-	if b.size > maxBlock {
-		c.abandon()
 		return
 	}
 	b.open = false

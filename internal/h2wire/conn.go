@@ -213,7 +213,10 @@ func (c *Conn) surrender(err error) {
 		return // the middle of a frame that the server does not see
 	}
 	var held []byte
-	if c.block.open {
+	switch {
+	case c.block.open && c.block.enc != nil:
+		return // half a block, which the server's table is not for
+	case c.block.open:
 		held = c.block.frames
 	}
 	in.ready = append(held, in.buf[in.r:in.w]...)

@@ -2,7 +2,6 @@ package h2wire
 
 import (
 	"encoding/binary"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,8 +30,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 	c.out.turn.Lock()
 	if c.out.dead {
+		// An error would have the server close the connection before GOAWAY
+		// can be read. Reading ends it.
 		c.out.turn.Unlock()
-		return 0, io.ErrClosedPipe
+		return len(p), nil
 	}
 	n, err := c.Conn.Write(c.scan(p))
 	if err == nil {
