@@ -1,6 +1,7 @@
 package fcmsend_test
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,5 +48,21 @@ func TestSendByIsNotSentLate(t *testing.T) {
 		if err := <-third; err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+func TestSendByDoesNotWaitForATokenLongerEither(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		h.set(func(_ int, rw http.ResponseWriter) { time.Sleep(9 * time.Second); giveToken(rw, "token", 3599) })
+		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		began := time.Now()
+		result, err := s.SendBy(t.Context(), toToken(), began.Add(3*time.Second))
+		wantError(t, result, err, fcm.Unavailable, false)
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("it waited for %v, want 3 s", took)
+		}
+		time.Sleep(10 * time.Second)
+		w.noConn()
 	})
 }

@@ -91,10 +91,20 @@ func (c *call) wait(ctx context.Context, limit time.Duration, abandon func(*call
 	c.timer.Stop()
 }
 
+// alarm returns a channel that is written at t; if that is zero, never. Stop
+// must be called.
+func alarm(t time.Time) (c <-chan time.Time, stop func() bool) {
+	if t.IsZero() {
+		return nil, func() bool { return false }
+	}
+	timer := time.NewTimer(time.Until(t))
+	return timer.C, timer.Stop
+}
+
 // What may go wrong on the way, besides what the network says.
 var (
 	errClosed   = errors.New("the sender is closed")
-	errNoRoom   = errors.New("no connection had room in time")
+	errLate     = errors.New("no access token or no place on a connection in time")
 	errTimeout  = errors.New("no answer within the time limit")
 	errGone     = errors.New("the connection is closing")
 	errGoAway   = errors.New("the far end closes the connection and has not processed this")

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/fcm"
@@ -34,6 +35,7 @@ func deliver(ctx context.Context, t *testing.T, w *far, r *fcm.SendRequest, answ
 	}
 	d.result, d.err = w.sender(nil).Deliver(ctx, r)
 	d.took = time.Since(began)
+	synctest.Wait()
 	return d
 }
 
@@ -221,10 +223,10 @@ func TestDeliverLeavesWithItsContext(t *testing.T) {
 	})
 }
 
-func TestDeliverExpiresWhatHasWaitedTooLong(t *testing.T) {
+func TestS_36_TheTimeOfATryCountsToo(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
-		// The first try takes all of its ten seconds, and half a minute is too
-		// short for the wait and another.
+		// The first try takes all of its ten seconds, and five more are too few for
+		// the wait.
 		d := deliver(t.Context(), t, w, withTTL(15*time.Second), func(int, *request) {})
 		wantError(t, d.result, d.err, fcm.Unavailable, true)
 		if len(d.tries) != 1 {

@@ -2,6 +2,7 @@ package fcmsend
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,10 @@ type h1conn struct {
 	in    *bufio.Reader
 	bound *boundedReader
 
-	mu   sync.Mutex // guards what follows
-	err  error
-	call *call
-	sent bool // all of the request may be with the far end
+	mu      sync.Mutex // guards what follows
+	err     error
+	call    *call
+	writing bool // the sender is at the socket, and will know what that took
 }
 
 // A boundedReader gives at most left bytes, which is set anew for each answer.
@@ -54,8 +55,6 @@ func newH1(nc net.Conn, to *target, opt *Options, owner connOwner, running *sync
 	return c
 }
 
-func (c *h1conn) shut(err error) { c.fail(err) }
-
 func (c *h1conn) roundTrip(ctx context.Context, k *call, limit time.Duration) {
 	request := append([]byte(nil), c.head...)
 	request = append(request, "Authorization: "...)
@@ -71,8 +70,7 @@ func (c *h1conn) roundTrip(ctx context.Context, k *call, limit time.Duration) {
 		k.end, k.err = elsewhere, errGone
 		return
 	}
-	// Until the socket says that it has not taken all, it may have.
-	c.call, c.sent = k, true
+	c.call, c.writing = k, true
 	c.mu.Unlock()
 
 	// A caller who leaves while the socket takes nothing closes the connection.
@@ -86,11 +84,19 @@ func (c *h1conn) roundTrip(ctx context.Context, k *call, limit time.Duration) {
 	if !stop() {
 		<-left
 	}
+	c.mu.Lock()
+	c.writing = false
+	if c.call == k && (err != nil || c.err != nil) {
+		c.call = nil
+		if err = cmp.Or(c.err, err); n == len(request) {
+			k.finish(unknown, err)
+		} else {
+			k.finish(elsewhere, err)
+		}
+	}
+	c.mu.Unlock()
 	if err != nil {
-		c.mu.Lock()
-		c.sent = n == len(request)
-		c.mu.Unlock()
-		c.fail(fmt.Errorf("write: %w", err))
+		c.shut(fmt.Errorf("write: %w", err))
 	}
 	k.wait(ctx, limit, c.abandon)
 }
@@ -102,25 +108,22 @@ func (c *h1conn) abandon(k *call, err error) {
 	mine := c.call == k
 	c.mu.Unlock()
 	if mine {
-		c.fail(err)
+		c.shut(err)
 	}
 }
 
-// fail ends the connection, once, and the call that is under way.
-func (c *h1conn) fail(err error) {
+// shut ends the connection, once, and the call that is under way, unless the
+// socket has yet to say what it took of that.
+func (c *h1conn) shut(err error) {
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
 		return
 	}
 	c.err = err
-	if k := c.call; k != nil {
+	if k := c.call; k != nil && !c.writing {
 		c.call = nil
-		if c.sent {
-			k.finish(unknown, err)
-		} else {
-			k.finish(elsewhere, err)
-		}
+		k.finish(unknown, err)
 	}
 	c.mu.Unlock()
 	c.nc.Close()
@@ -132,19 +135,19 @@ func (c *h1conn) read() {
 	for {
 		c.bound.left = maxHeader + maxReply
 		if _, err := c.in.Peek(1); err != nil {
-			c.fail(readError(err))
+			c.shut(readError(err))
 			return
 		}
 		c.mu.Lock()
 		asked := c.call != nil
 		c.mu.Unlock()
 		if !asked {
-			c.fail(errors.New("an answer that nobody has asked for"))
+			c.shut(errors.New("an answer that nobody has asked for"))
 			return
 		}
 		a, err := c.answer()
 		if err != nil {
-			c.fail(err)
+			c.shut(err)
 			return
 		}
 		c.mu.Lock()
@@ -156,7 +159,7 @@ func (c *h1conn) read() {
 		}
 		c.mu.Unlock()
 		if a.last {
-			c.fail(errGone)
+			c.shut(errGone)
 			return
 		}
 	}

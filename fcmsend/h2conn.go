@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"strconv"
 	"sync"
@@ -60,6 +59,7 @@ type h2conn struct {
 	out      []byte // waits for the writer
 	buffered uint64 // bytes ever put into out
 	handed   uint64 // bytes that the socket has, or may have
+	writing  bool   // the writer is at the socket, and will know of handed
 	window   int64  // bytes of bodies that the far end takes on all streams
 	initial  int64  // and at first on one
 	blocked  []*call
@@ -109,9 +109,6 @@ func newH2(nc net.Conn, to *target, opt *Options, owner connOwner, running *sync
 	running.Go(c.read)
 	return c
 }
-
-// shut ends the connection; what is under way has an unknown outcome.
-func (c *h2conn) shut(err error) { c.fail(err, allHanded) }
 
 // roundTrip sends the call's request and waits for its end.
 func (c *h2conn) roundTrip(ctx context.Context, k *call, limit time.Duration) {
@@ -258,34 +255,44 @@ func (c *h2conn) write() {
 		for {
 			c.mu.Lock()
 			buf := c.out
+			if c.err != nil || len(buf) == 0 {
+				c.mu.Unlock()
+				break
+			}
 			c.out = spare[:0]
 			before := c.handed
 			c.handed = c.buffered
+			c.writing = true
 			c.mu.Unlock()
-			if len(buf) == 0 {
-				spare = buf
-				break
-			}
+
 			c.nc.SetWriteDeadline(time.Now().Add(c.pingLimit))
 			n, err := c.nc.Write(buf)
+
+			c.mu.Lock()
+			c.writing = false
 			if err != nil {
-				c.fail(fmt.Errorf("write: %w", err), before+uint64(n))
+				c.handed = before + uint64(n)
+			}
+			over := c.err != nil
+			c.mu.Unlock()
+			switch {
+			case over:
+				c.settle()
+				return
+			case err != nil:
+				c.shut(fmt.Errorf("write: %w", err))
 				return
 			}
-			spare = buf
-			if cap(spare) > 256<<10 {
+			if spare = buf; cap(spare) > 256<<10 {
 				spare = nil
 			}
 		}
 	}
 }
 
-// allHanded stands for as many bytes as the socket was handed.
-const allHanded = math.MaxUint64
-
-// fail ends the connection, once. Taken is how many bytes the socket has taken,
-// where the writer has learned it.
-func (c *h2conn) fail(err error, taken uint64) {
+// shut ends the connection, once. If the writer is at it, it is the one to say
+// what the socket has taken, and so what became of the calls.
+func (c *h2conn) shut(err error) {
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
@@ -293,24 +300,33 @@ func (c *h2conn) fail(err error, taken uint64) {
 	}
 	c.err = err
 	c.leaving = true
-	c.handed = min(c.handed, taken)
 	close(c.done)
 	c.timer.Stop()
+	writing := c.writing
+	c.mu.Unlock()
+	c.nc.Close()
+	if !writing {
+		c.settle()
+	}
+	c.owner.over(err)
+}
+
+// settle ends the calls of a connection that is over.
+func (c *h2conn) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.blocked = nil
 	for id, k := range c.streams {
 		delete(c.streams, id)
 		switch {
 		case k.stream.header:
-			k.finish(answered, err)
+			k.finish(answered, c.err)
 		case c.sent(k):
-			k.finish(unknown, err)
+			k.finish(unknown, c.err)
 		default:
-			k.finish(elsewhere, err)
+			k.finish(elsewhere, c.err)
 		}
 	}
-	c.blocked = nil
-	c.mu.Unlock()
-	c.nc.Close()
-	c.owner.over(err)
 }
 
 // check pings a silent connection, and ends one that stays so.
@@ -327,7 +343,7 @@ func (c *h2conn) check() {
 		c.timer.Reset(c.quiet - silent)
 	case c.pinging:
 		c.mu.Unlock()
-		c.fail(errPing, allHanded)
+		c.shut(errPing)
 		return
 	default:
 		c.pinging = true

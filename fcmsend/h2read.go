@@ -68,12 +68,12 @@ func (c *h2conn) read() {
 	for {
 		frame, err := c.framer.ReadFrame()
 		if err != nil {
-			c.fail(readError(err), allHanded)
+			c.shut(readError(err))
 			return
 		}
 		if frames == 0 {
 			if s, ok := frame.(*http2.SettingsFrame); !ok || s.IsAck() {
-				c.fail(fmt.Errorf("%w: no SETTINGS in front", errProtocol), allHanded)
+				c.shut(fmt.Errorf("%w: no SETTINGS in front", errProtocol))
 				return
 			}
 		}
@@ -107,7 +107,7 @@ func (c *h2conn) read() {
 			err = fmt.Errorf("%w: a push that we have forbidden", errProtocol)
 		}
 		if err != nil {
-			c.fail(err, allHanded)
+			c.shut(err)
 			return
 		}
 	}

@@ -135,7 +135,7 @@ func TestR_A65_FramesThatBreakTheRulesEndTheConnection(t *testing.T) {
 				conn := w.conn()
 				answer(conn, conn.request())
 				e := p.wantError(fcm.Unavailable, true)
-				if p.took != 0 || why == nil || !conn.isOver() || !strings.Contains(e.Error(), "rules of HTTP/2") {
+				if !conn.isOver() || p.took != 0 || why == nil || !strings.Contains(e.Error(), "rules of HTTP/2") {
 					t.Errorf("after %v: %v, closed with %v; want it at once, and the connection over", p.took, e, why)
 				}
 				p = send(t, s, toToken()) // elsewhere

@@ -135,12 +135,8 @@ func (p *pool) acquire(ctx context.Context, by time.Time) (*link, error) {
 	p.waiters = append(p.waiters, w)
 	p.dialAsNeeded()
 	p.mu.Unlock()
-	var late <-chan time.Time
-	if !by.IsZero() {
-		timer := time.NewTimer(time.Until(by))
-		defer timer.Stop()
-		late = timer.C
-	}
+	late, stop := alarm(by)
+	defer stop()
 	var why error
 	select {
 	case g := <-w.ready:
@@ -148,7 +144,7 @@ func (p *pool) acquire(ctx context.Context, by time.Time) (*link, error) {
 	case <-ctx.Done():
 		why = context.Cause(ctx)
 	case <-late:
-		why = errNoRoom
+		why = errLate
 	}
 	p.mu.Lock()
 	for i, other := range p.waiters {

@@ -83,8 +83,8 @@ func (s *Sender) Send(ctx context.Context, r *fcm.SendRequest) (Result, error) {
 }
 
 // SendBy is [Sender.Send] for a message that is of no use if it leaves late: it
-// waits for a place on a connection no longer than until by, and is not sent if
-// there was none. The answer to what was written is awaited all the same.
+// waits for an access token and for a place on a connection no longer than until
+// by, and is not sent if there was none. The answer to what was written is awaited all the same.
 func (s *Sender) SendBy(ctx context.Context, r *fcm.SendRequest, by time.Time) (Result, error) {
 	if err := r.Validate(); err != nil {
 		return Result{}, &fcm.SendError{Class: fcm.InvalidMessage, Err: err}
@@ -97,7 +97,7 @@ func (s *Sender) SendBy(ctx context.Context, r *fcm.SendRequest, by time.Time) (
 	defer s.calls.Put(k)
 
 	for first := true; ; first = false {
-		token, err := s.tokens.get(ctx)
+		token, err := s.tokens.get(ctx, by)
 		if err != nil {
 			return Result{}, noToken(err)
 		}

@@ -408,6 +408,7 @@ func TestR_F14_ADeadConnectionIsFoundByPing(t *testing.T) {
 		p.wantAccepted()
 		began := time.Now()
 		time.Sleep(46 * time.Second)
+		synctest.Wait()
 		if took := closed.Sub(began); why == nil || took < 45*time.Second || took > 46*time.Second {
 			t.Errorf("closed after %v: %v; want 45 s and a cause", took, why)
 		}

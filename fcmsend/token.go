@@ -78,8 +78,9 @@ func (t *tokens) close() {
 }
 
 // get returns a token that can be used, and waits for one only if there is
-// none. Its error is ctx's, errClosed or a *TokenError.
-func (t *tokens) get(ctx context.Context) (*accessToken, error) {
+// none: until ctx ends or until by, unless that is zero. Its error is ctx's,
+// errLate, errClosed or a *TokenError.
+func (t *tokens) get(ctx context.Context, by time.Time) (*accessToken, error) {
 	for {
 		now := time.Now()
 		cur := t.cur.Load()
@@ -105,13 +106,18 @@ func (t *tokens) get(ctx context.Context) (*accessToken, error) {
 		case under == nil:
 			return nil, failure
 		}
+		late, stop := alarm(by)
 		select {
 		case <-under.done:
+			stop()
 			if under.err != nil {
 				return nil, under.err
 			}
 		case <-ctx.Done():
+			stop()
 			return nil, context.Cause(ctx)
+		case <-late:
+			return nil, errLate
 		}
 	}
 }

@@ -1,0 +1,91 @@
+package fcmsend_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"penstock/fcmsend"
+)
+
+// farOverHTTP is a far end on loopback, for what reads the environment and
+// dials by itself.
+func farOverHTTP(t *testing.T) (endpoint string, seen chan string) {
+	seen = make(chan string, 10)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Authorization") + " " + r.URL.Path
+		fmt.Fprint(w, success)
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL, seen
+}
+
+func TestS_18_TheMetadataServerWorksAlike(t *testing.T) {
+	meta := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Metadata-Flavor", "Google")
+		switch {
+		case r.Header.Get("Metadata-Flavor") != "Google":
+			w.WriteHeader(403)
+		case r.URL.Path == "/computeMetadata/v1/project/project-id":
+			fmt.Fprint(w, "cloud-shop")
+		case r.URL.Path == "/computeMetadata/v1/instance/service-accounts/default/token" && strings.HasSuffix(r.URL.Query().Get("scopes"), "/firebase.messaging"):
+			giveToken(w, "from-metadata", 3599)
+		default:
+			w.WriteHeader(404)
+		}
+	}))
+	defer meta.Close()
+	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(meta.URL, "http://"))
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	t.Setenv("HOME", t.TempDir())
+	cred, err := fcmsend.Default(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint, seen := farOverHTTP(t)
+	s, err := fcmsend.New("", cred, &fcmsend.Options{Endpoint: endpoint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if r, err := s.Send(t.Context(), toToken()); err != nil || r.Name == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got := <-seen; got != "Bearer from-metadata /v1/projects/cloud-shop/messages:send" {
+		t.Errorf("asked for %q", got)
+	}
+}
+
+func TestS_18_TheFileOfTheEnvironmentWorksAlike(t *testing.T) {
+	token := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { giveToken(w, "from-file", 3599) }))
+	defer token.Close()
+	path := filepath.Join(t.TempDir(), "sa.json")
+	if err := os.WriteFile(path, serviceAccount(map[string]string{"token_uri": token.URL}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", path)
+	cred, err := fcmsend.Default(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint, seen := farOverHTTP(t)
+	s, err := fcmsend.New("", cred, &fcmsend.Options{Endpoint: endpoint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if r, err := s.Send(t.Context(), toToken()); err != nil || r.Name == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got := <-seen; got != "Bearer from-file "+sendPath {
+		t.Errorf("asked for %q", got)
+	}
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(t.TempDir(), "missing"))
+	if _, err := fcmsend.Default(t.Context()); err == nil {
+		t.Error("credentials out of nothing")
+	}
+}
