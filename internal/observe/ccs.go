@@ -21,7 +21,7 @@ func (o *Observer) CCS() *ccsserver.Events {
 				return
 			}
 			m.logins.WithLabelValues("broken_off").Inc()
-			o.log.Debug("a CCS connection came to nothing", keyAddress, addr, keyError, why)
+			o.log.Debug("a CCS connection came to nothing", keyAddress, addr, problem(why))
 		},
 		AuthFailed: func(addr net.Addr, sender ccs.SenderID) {
 			m.logins.WithLabelValues("wrong_credentials").Inc()
@@ -32,7 +32,7 @@ func (o *Observer) CCS() *ccsserver.Events {
 			o.log.Info("an app server logged in", keySender, s.Sender, keySession, s.ID, keyAddress, s.Address)
 		},
 		Closed: func(s ccsserver.Stream, err error) {
-			o.log.Info("an app server's stream ended", keySender, s.Sender, keySession, s.ID, "unanswered", s.InFlight, "unacked", s.Unacked, keyError, err)
+			o.log.Info("an app server's stream ended", keySender, s.Sender, keySession, s.ID, "unanswered", s.InFlight, "unacked", s.Unacked, problem(err))
 		},
 		Draining: func(s ccsserver.Stream) {
 			m.drains.Inc()
@@ -40,7 +40,7 @@ func (o *Observer) CCS() *ccsserver.Events {
 		},
 		Failed: func(sender ccs.SenderID, d *ccs.Downstream, err error) {
 			m.faults.WithLabelValues("ccsserver").Inc()
-			o.log.Error("a fault of Penstock's own cost a message", keySender, sender, keyMessage, d.MessageID, keyToken, d.To, keyError, err)
+			o.log.Error("a fault of Penstock's own cost a message", keySender, sender, keyMessage, d.MessageID, keyToken, d.To, problem(err))
 		},
 		Odd: func(stream, what string) {
 			m.odd.Inc()
@@ -90,18 +90,18 @@ func (o *Observer) Far(project, endpoint string) *ccsclient.Events {
 			log.Info("the far end announced the end of a stream", keySession, s.ID)
 		},
 		Closed: func(s ccsclient.Stream, err error) {
-			log.Info("a stream to the far end ended", keySession, s.ID, "unanswered", s.InFlight, keyError, err)
+			log.Info("a stream to the far end ended", keySession, s.ID, "unanswered", s.InFlight, problem(err))
 		},
 		ReconnectFailed: func(err error) {
 			m.farDials.WithLabelValues(project, "failed").Inc()
-			log.Warn("no stream to the far end", keyError, err)
+			log.Warn("no stream to the far end", problem(err))
 		},
 		ReconnectingIn: func(d time.Duration) { log.Debug("the far end is tried again", "in", d) },
 		Handled: func(msg ccs.FromServer, err error) {
 			outcome := "acked"
 			if err != nil {
 				outcome = "failed"
-				log.Error("a message from a device was given up", keyMessage, idOf(msg), keyError, err)
+				log.Error("a message from a device was given up", keyMessage, idOf(msg), problem(err))
 			}
 			m.upstream.WithLabelValues(project, kindOf(msg), outcome).Inc()
 		},

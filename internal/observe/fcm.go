@@ -17,7 +17,7 @@ func (o *Observer) FCM(project string) *fcmsend.Events {
 		},
 		TokenFailed: func(err error, next time.Time) {
 			m.refresh.WithLabelValues(project, "failed").Inc()
-			log.Error("no access token", keyError, err, "next_try", next)
+			log.Error("no access token", problem(err), "next_try", next)
 		},
 		CredentialsSwapped: func() {
 			m.swaps.WithLabelValues(project, "taken").Inc()
@@ -25,18 +25,18 @@ func (o *Observer) FCM(project string) *fcmsend.Events {
 		},
 		CredentialsBroken: func(err error) {
 			m.swaps.WithLabelValues(project, "refused").Inc()
-			log.Error("the changed credential file cannot be used; the old one stays", keyError, err)
+			log.Error("the changed credential file cannot be used; the old one stays", problem(err))
 		},
 		ConnectionOpened: func(c fcmsend.ConnectionInfo) {
 			m.dials.WithLabelValues(project, "ok").Inc()
 			log.Debug("a connection to FCM is open", "connection", c.ID, "protocol", c.Protocol)
 		},
 		ConnectionClosed: func(c fcmsend.ConnectionInfo, err error) {
-			log.Debug("a connection to FCM is gone", "connection", c.ID, keyError, err)
+			log.Debug("a connection to FCM is gone", "connection", c.ID, problem(err))
 		},
 		DialFailed: func(err error, next time.Time) {
 			m.dials.WithLabelValues(project, "failed").Inc()
-			log.Warn("no connection to FCM", keyError, err, "next_try", next)
+			log.Warn("no connection to FCM", problem(err), "next_try", next)
 		},
 		GoAway: func(c fcmsend.ConnectionInfo, code, reason string) {
 			m.goAways.WithLabelValues(project).Inc()

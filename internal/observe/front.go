@@ -77,7 +77,7 @@ func (f *Front) Gone(project string) {
 // Failed tells of a fault of our own.
 func (f *Front) Failed(project string, err error) {
 	f.o.metrics.faults.WithLabelValues("front_" + f.name).Inc()
-	f.o.log.Error("a fault of Penstock's own cost a message", keyFront, f.name, keyProject, project, keyError, err)
+	f.o.log.Error("a fault of Penstock's own cost a message", keyFront, f.name, keyProject, project, problem(err))
 }
 
 // LimitHit tells of something that a limit refused; limit is a setting's name.

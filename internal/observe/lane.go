@@ -25,9 +25,9 @@ func (o *Observer) Lane(project string) *downstream.Events {
 			m.holds.WithLabelValues(project, h.Why.String()).Inc()
 			switch h.Why {
 			case pace.Credential, pace.Configuration:
-				log.Error("FCM takes nothing from this project until an operator acts", keyReason, h.Why.String(), "next_try_in", h.For, keyError, h.Err)
+				log.Error("FCM takes nothing from this project until an operator acts", keyReason, h.Why.String(), "next_try_in", h.For, problem(h.Err))
 			default:
-				log.Warn("the project waits", keyReason, h.Why.String(), "for", h.For, keyError, h.Err)
+				log.Warn("the project waits", keyReason, h.Why.String(), "for", h.For, problem(h.Err))
 			}
 		},
 		Resumed: func(r downstream.Resumed) {

@@ -223,6 +223,9 @@ func TestR_A54_LabelsAndLinesHoldNoTokenAndNoPayload(t *testing.T) {
 		all = append(all, name)
 	}
 	for _, s := range append(all, strings.Split(text.String(), "\n")...) {
+		if strings.Contains(s, "<nil>") {
+			t.Errorf("%s tells of no error", s)
+		}
 		if strings.Contains(s, "APA91bVery") || strings.Contains(s, "payload") || strings.Contains(s, strings.Repeat("9", 50)) {
 			t.Errorf("%.300s", s)
 		}

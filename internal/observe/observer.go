@@ -15,10 +15,17 @@ const (
 	keyAddress  = "address"
 	keyMessage  = "message_id"
 	keyToken    = "token"
-	keyError    = "err"
 	keyReason   = "reason"
 	keyEndpoint = "endpoint"
 )
+
+// problem is the attribute for an error; nothing for none.
+func problem(err error) slog.Attr {
+	if err == nil {
+		return slog.Attr{}
+	}
+	return slog.Any("err", err)
+}
 
 // An Observer is told what happens, and tells metrics and logs. Any goroutine
 // may call what it returns.

@@ -1,0 +1,218 @@
+package app_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"penstock/ccs"
+	"penstock/ccsclient"
+	"penstock/internal/app"
+	"penstock/internal/config"
+)
+
+// made is a project as a command makes it: its key is there as a hash.
+func made(t *testing.T, dataDir, key string, p *config.Project) *config.Project {
+	t.Helper()
+	p.Keys = []*config.Key{madeKey(t, dataDir, "default", key)}
+	return p
+}
+
+func madeKey(t *testing.T, dataDir, name, key string) *config.Key {
+	t.Helper()
+	secret, err := app.KeySecret(dataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, _ := secret.Hash(key).MarshalText()
+	return &config.Key{Name: name, Hash: string(hash)}
+}
+
+func edit(t *testing.T, cfg *config.Config, change func(*config.Book)) {
+	t.Helper()
+	if err := config.EditBook(cfg.DataDir, func(b *config.Book) error { change(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watched tells what becomes of a client's streams.
+func watched() (*ccsclient.Options, func() (opened, drained int, refused bool)) {
+	var mu sync.Mutex
+	opened, drained, refused := 0, 0, false
+	note := func(f func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		f()
+	}
+	return &ccsclient.Options{Events: &ccsclient.Events{
+			Authenticated:   func(ccsclient.Stream) { note(func() { opened++ }) },
+			Draining:        func(ccsclient.Stream) { note(func() { drained++ }) },
+			ReconnectFailed: func(err error) { note(func() { refused = errors.As(err, new(*ccsclient.CredentialsError)) }) },
+		}}, func() (int, int, bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			return opened, drained, refused
+		}
+}
+
+func TestARunningServerTakesChangesOver(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	live := string(sim.Tokens()[0])
+	const firstKey, secondKey, newsKey = "psk_firstfirstfirst", "psk_secondsecondsec", "psk_newsnewsnewsnew"
+	r := run(t, settings(t, nil))
+	dir := r.cfg.DataDir
+	if status, _ := r.post(firstKey, live); status != 401 {
+		t.Fatalf("before: %d", status)
+	}
+
+	edit(t, r.cfg, func(b *config.Book) { b.Projects = append(b.Projects, made(t, dir, firstKey, overFCM(sim))) })
+	until(t, "the new project sends", func() bool { status, _ := r.post(firstKey, live); return status == 200 })
+	opt, state := watched()
+	pool := r.client(sim.SenderID(), firstKey, opt)
+	if code := send(t, pool, ccs.RegistrationToken(live)); code != "" {
+		t.Fatalf("over CCS: %s", code)
+	}
+
+	// Another project and another key change nothing for the first one's streams.
+	edit(t, r.cfg, func(b *config.Book) {
+		p := made(t, dir, newsKey, overCCS("127.0.0.1:1", "", "key", ""))
+		p.Name, p.SenderID, p.Transport.CCS.KeyFile, p.Transport.CCS.Key = "news", "99", filepath.Join(dir, "far-key"), config.Secret{}
+		b.Projects = append(b.Projects, p)
+		b.Project("shop").Keys = append(b.Project("shop").Keys, madeKey(t, dir, "second", secondKey))
+	})
+	until(t, "the complaint about the missing key file", func() bool { return strings.Contains(r.log.String(), "far-key") })
+	if status, _ := r.post(newsKey, live); status != 401 {
+		t.Errorf("a project that cannot be opened: %d", status)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "far-key"), []byte("key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the second key counts", func() bool { status, _ := r.post(secondKey, live); return status == 200 })
+	if status, body := r.get("/readyz"); status != 200 || !strings.Contains(body, `"project":"news"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	if n := strings.Count(r.log.String(), "not all of it can be used"); n != 1 {
+		t.Errorf("it complained %d times about one thing", n)
+	}
+	if code := send(t, pool, ccs.RegistrationToken(live)); code != "" {
+		t.Errorf("over CCS: %s", code)
+	}
+	if opened, drained, _ := state(); opened != 1 || drained != 0 {
+		t.Errorf("the stream was disturbed: %d opened, %d drained", opened, drained)
+	}
+
+	// A key that is taken away opens nothing, and its streams end; the other
+	// key's come back.
+	opt2, state2 := watched()
+	other := r.client(sim.SenderID(), secondKey, opt2)
+	if code := send(t, other, ccs.RegistrationToken(live)); code != "" {
+		t.Errorf("over CCS, second key: %s", code)
+	}
+	edit(t, r.cfg, func(b *config.Book) { b.Project("shop").Keys = b.Project("shop").Keys[1:] })
+	until(t, "the revoked key is refused", func() bool { _, _, refused := state(); return refused })
+	until(t, "the other key logs in again", func() bool { opened, drained, _ := state2(); return opened == 2 && drained == 1 })
+	if code := send(t, other, ccs.RegistrationToken(live)); code != "" {
+		t.Errorf("over CCS, second key: %s", code)
+	}
+	if status, _ := r.post(firstKey, live); status != 401 {
+		t.Errorf("the revoked key: %d", status)
+	}
+
+	// Another way to go, for a project that exists.
+	edit(t, r.cfg, func(b *config.Book) {
+		p := overCCS(sim.Addr(), sim.CAFile(), "", sim.SenderID())
+		p.Transport.CCS.Key, p.Transport.CCS.KeyFile = config.Secret{}, filepath.Join(dir, "sim-key")
+		b.Project("shop").Transport = p.Transport
+	})
+	if err := os.WriteFile(filepath.Join(dir, "sim-key"), []byte(sim.ServerKey()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "messages go by CCS", func() bool { return r.metric(`penstock_far_streams{project="shop"}`) == "1" })
+	if status, _ := r.post(secondKey, live); status != 200 {
+		t.Errorf("the other way: %d", status)
+	}
+
+	// A project that is gone is gone everywhere.
+	edit(t, r.cfg, func(b *config.Book) { b.Projects = nil })
+	until(t, "the project is gone", func() bool { status, _ := r.post(secondKey, live); return status == 401 })
+	until(t, "its streams are gone", func() bool { _, _, refused := state2(); return refused })
+	until(t, "its figures are gone", func() bool { _, body := r.get("/metrics"); return !strings.Contains(body, `project="shop"`) })
+}
+
+// What else is wrong with the file keeps no stolen key alive.
+func TestRevokedKeysGoThoughTheRestIsBroken(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	live := string(sim.Tokens()[0])
+	r := run(t, settings(t, nil))
+	dir := r.cfg.DataDir
+	const good, stolen = "psk_goodgoodgoodgood", "psk_stolenstolenstol"
+	edit(t, r.cfg, func(b *config.Book) {
+		p := made(t, dir, good, overFCM(sim))
+		p.Keys = append(p.Keys, madeKey(t, dir, "stolen", stolen))
+		b.Projects = append(b.Projects, p)
+	})
+	until(t, "both keys count", func() bool {
+		status, _ := r.post(good, live)
+		status2, _ := r.post(stolen, live)
+		return status == 200 && status2 == 200
+	})
+	edit(t, r.cfg, func(b *config.Book) {
+		b.Project("shop").Keys = b.Project("shop").Keys[:1]
+		b.Project("shop").Transport.FCM.CAFile = filepath.Join(dir, "nowhere")
+	})
+	until(t, "the stolen key is refused", func() bool { status, _ := r.post(stolen, live); return status == 401 })
+	if status, _ := r.post(good, live); status != 200 {
+		t.Errorf("the good key: %d", status)
+	}
+	if !strings.Contains(r.log.String(), "nowhere") {
+		t.Error("nobody is told what is wrong")
+	}
+}
+
+func TestKeySecretIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	secrets := make(chan string, 8)
+	for range cap(secrets) {
+		go func() {
+			s, err := app.KeySecret(dir)
+			if err != nil {
+				t.Error(err)
+			}
+			secrets <- s.Reveal()
+		}()
+	}
+	first := <-secrets
+	for range cap(secrets) - 1 {
+		if s := <-secrets; s != first {
+			t.Error("two processes have two secrets")
+		}
+	}
+	path := filepath.Join(dir, "keys.secret")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v", info, err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("there are %d files", len(entries))
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.KeySecret(dir); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
+		t.Errorf("readable for all: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.KeySecret(dir); err == nil || !strings.Contains(err.Error(), "restore it") {
+		t.Errorf("damaged: %v", err)
+	}
+}
