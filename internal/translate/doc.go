@@ -1,6 +1,6 @@
 // Package translate turns what old senders write into messages of HTTP v1, and
 // outcomes back into the words that each sender knows (docs/fcm-http.md,
-// Translation).
+// Mapping).
 //
 //	r, err := translate.ToV1(m, translate.Times{Accepted: accepted, Now: time.Now()}, nil)
 //	…
