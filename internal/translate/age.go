@@ -10,8 +10,9 @@ import (
 )
 
 // Age is r after it has waited with us: its times to live are shorter by as much,
-// in whole seconds, and apns-expiration stays, since it is a date. r itself is
-// not changed; if nothing changes, it is what Age returns.
+// in whole seconds, and apns-expiration stays, since it is a date. What is less
+// than a second takes nothing away, also of a time to live of zero, now or never.
+// r itself is not changed; if nothing changes, it is what Age returns.
 //
 // The error is a *[fcm.SendError] of class Expired if every time to live that
 // stands in r is over. One that is over beside another that is not becomes 0,
@@ -23,9 +24,8 @@ func Age(r *fcm.SendRequest, waited time.Duration) (*fcm.SendRequest, error) {
 	m := *r.Message
 	seen, alive := false, false
 	shrink := func(ttl time.Duration) time.Duration {
-		rest, ok := left(ttl, waited)
-		seen, alive = true, alive || ok
-		return rest
+		seen, alive = true, alive || waited <= ttl
+		return max(0, ttl-waited.Truncate(time.Second))
 	}
 	if a := m.Android; a != nil && a.TTL != nil {
 		aged := *a

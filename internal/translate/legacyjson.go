@@ -226,7 +226,7 @@ func (p *legacyParser) object(name string) map[string]json.RawMessage {
 		return nil
 	}
 	var members map[string]json.RawMessage
-	if raw[0] != '{' || json.Unmarshal(raw, &members) != nil {
+	if json.Unmarshal(raw, &members) != nil {
 		// It is an object what they wanted; but so they said.
 		p.wrongType(name, "array", raw)
 	}

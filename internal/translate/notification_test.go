@@ -73,6 +73,7 @@ func TestNotificationRows(t *testing.T) {
 				`"apns":{"payload":{"aps":{"alert":{"loc-args":["1","0.10","1e2","true","null","[1,2]","{\"a\":\"b c\"}","é<"]}}}}`,
 		},
 		{"T-39 no arguments at all", `"title":"N","body_loc_args":"[]","title_loc_args":""`, `"notification":{"title":"N"}`},
+		{"a body key alone makes an alert", `"body_loc_key":"K"`, `"android":{"notification":{"body_loc_key":"K"}},"apns":{"payload":{"aps":{"alert":{"loc-key":"K"}}}}`},
 		{"a title key alone makes an alert", `"title_loc_key":"K"`, `"android":{"notification":{"title_loc_key":"K"}},"apns":{"payload":{"aps":{"alert":{"title-loc-key":"K"}}}}`},
 		{"title arguments alone make an alert", `"title_loc_args":"[\"a\"]"`, `"android":{"notification":{"title_loc_args":["a"]}},"apns":{"payload":{"aps":{"alert":{"title-loc-args":["a"]}}}}`},
 		{

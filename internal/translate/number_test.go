@@ -18,6 +18,8 @@ func TestT_50_ATopicsMessageIDIsAJSONNumber(t *testing.T) {
 		"projects/p/messages/fake_message_id":                  "42",
 		"projects/p/messages/0:1500415314455276%31bd1c9631bd1": "42",
 		"projects/p/messages/":                                 "42",
+		"projects/p/messages/-5":                               "42",
+		"projects/p/messages/1%2":                              "42",
 		"projects/p/messages/1/x2":                             "42",
 		"":                                                     "42",
 	} {

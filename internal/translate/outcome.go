@@ -125,7 +125,7 @@ func describe(err error, e *fcm.SendError) string {
 	var parts []string
 	for _, v := range e.Violations() {
 		part := v.Description
-		if v.Field != "" && v.Field != part {
+		if v.Field != "" {
 			part = strings.TrimSuffix(v.Field+": "+part, ": ")
 		}
 		if part = tellable(part); part != "" {

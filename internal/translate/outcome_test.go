@@ -73,6 +73,7 @@ func TestT_46_OutcomeRows(t *testing.T) {
 		{"T-54 too large, for Apple", answered(device, 400, v1(400, invalidArgument, "iOS message is too big")), ccs.CodeInvalidJSON, "MessageTooBig", 200, 0},
 		{"a reserved key", answered(device, 400, is("message.data", "Invalid data payload key: from")), ccs.CodeInvalidJSON, "InvalidDataKey", 200, 0},
 		{"a reserved key, told without violations", answered(device, 400, v1(400, invalidArgument, "Invalid data payload key: from", fcmError(invalidArgument))), ccs.CodeInvalidJSON, "InvalidDataKey", 200, 0},
+		{"a reserved key, told by a violation alone", answered(device, 400, v1(400, invalidArgument, "Request contains an invalid argument.", violation("message.data", "Invalid data payload key: from"), fcmError(invalidArgument))), ccs.CodeInvalidJSON, "InvalidDataKey", 200, 0},
 		{"a ttl for the web", answered(device, 400, is("message.webpush.headers.TTL", "TTL must be a non-negative integer.")), ccs.CodeInvalidJSON, "InvalidTtl", 200, 0},
 		{"a ttl for Android", answered(device, 400, is("message.android.ttl", "Invalid value")), ccs.CodeInvalidJSON, "InvalidTtl", 200, 0},
 		{"a ttl for Apple", answered(device, 400, is("message.apns.headers.apns-expiration", "Invalid value")), ccs.CodeInvalidJSON, "InvalidTtl", 200, 0},
@@ -364,7 +365,12 @@ func TestRefuseTellsTheRuleOfCCS(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.word)
 		}
 	}
-	wrong := &ccs.FieldError{Field: "data", Reason: "x"}
+	reserved := ccs.Downstream{To: "T", MessageID: "m", Data: map[string]string{"priority": "x"}}
+	wrong, _ := errors.AsType[*ccs.FieldError](reserved.Validate())
+	if v := translate.Refuse(wrong).Violations(); v[0].Description != "Invalid data payload key: priority" {
+		t.Errorf("%+v", v)
+	}
+	wrong = &ccs.FieldError{Field: "data", Reason: "x"}
 	if v := translate.Refuse(wrong).Violations(); v[0].Description != "x" {
 		t.Errorf("%+v", v)
 	}

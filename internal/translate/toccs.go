@@ -225,7 +225,7 @@ func (o object) gather(m *ccs.Downstream, v *fcm.Message) {
 	if sound := a.at("sound"); sound != nil {
 		set(keySound, string(mustJSON(sound)))
 	}
-	if icon, ok := o.at("webpush", "notification")["icon"].(string); ok && isHTTPS(icon) {
+	if icon, ok := o.at("webpush", "notification")["icon"].(string); ok {
 		set(keyIcon, icon)
 	}
 	if v.Android != nil && v.Android.Notification != nil {

@@ -21,12 +21,11 @@ type Times struct {
 	Now time.Time
 }
 
-// waited is never negative: a clock that was put back takes no time away.
 func (at Times) waited() time.Duration {
 	if at.Accepted.IsZero() {
 		return 0
 	}
-	return max(0, at.Now.Sub(at.Accepted))
+	return at.Now.Sub(at.Accepted)
 }
 
 // expires is when a message that has ttl to live is dead. Waiting does not move it.
@@ -35,15 +34,6 @@ func (at Times) expires(ttl time.Duration) time.Time {
 		return at.Now.Add(ttl)
 	}
 	return at.Accepted.Add(ttl)
-}
-
-// left is what remains of ttl in whole seconds waited, and whether there is
-// anything left. A ttl of zero, now or never, is over after one second.
-func left(ttl, waited time.Duration) (time.Duration, bool) {
-	if waited > ttl && waited >= time.Second {
-		return 0, false
-	}
-	return max(0, ttl-waited.Truncate(time.Second)), true
 }
 
 // ToV1 is m in the words of HTTP v1. What has no words there is left out; the
