@@ -43,7 +43,9 @@ func (v *v1Send) read(body string, limit int) *apiError {
 	if err := v.parse(body); err != nil {
 		return err
 	}
-	v.validateOnly = v.str(0, "validate_only") == "true"
+	if only := v.get(0, "validate_only"); only != 0 {
+		v.validateOnly = v.nodes[only].text == "true"
+	}
 	v.message = v.get(0, "message")
 	v.notification = v.in(v.message, "notification")
 	v.android = v.in(v.message, "android")
