@@ -3,6 +3,7 @@ package fcmsim_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -241,6 +242,7 @@ func TestM_51_In2019BadRequestsGetTheServersOwnSentences(t *testing.T) {
 		`{"a":tru}`:                              "JSON_PARSING_ERROR: Unexpected character (t) at position 5.",
 		`{"a":fals`:                              "JSON_PARSING_ERROR: Unexpected character (f) at position 5.",
 		`{"a" 1}`:                                "JSON_PARSING_ERROR: Unexpected character (1) at position 5.",
+		`{é}`:                                    "JSON_PARSING_ERROR: Unexpected character (é) at position 1.",
 		`{} x`:                                   "JSON_PARSING_ERROR: Unexpected character (x) at position 3.",
 		`[1]`:                                    "JSON_PARSING_ERROR: Unexpected token [1] at position 0.",
 		`{"to":"x","data":"smth"}`:               `Field "data" must be a JSON array: smth`,
@@ -395,7 +397,8 @@ func TestM_51_In2019TheFaultsOfCCSAreThoseOfTheLegacyProtocol(t *testing.T) {
 			start := time.Now()
 			defer func() {
 				t.Helper()
-				if err := recover(); err != http.ErrAbortHandler || time.Since(start) != want {
+				err, _ := recover().(error)
+				if !errors.Is(err, http.ErrAbortHandler) || time.Since(start) != want {
 					t.Errorf("%+v: %v after %v", v, err, time.Since(start))
 				}
 			}()

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"penstock/ccs"
 )
@@ -56,7 +57,7 @@ func parseLegacyJSON(body []byte) (*legacyRequest, error) {
 		return nil, p.err
 	}
 	if key := reservedKey(m.Data); key != "" {
-		return nil, fmt.Errorf("\"data\" key %q is a reserved keyword", key)
+		return nil, badRequestf("\"data\" key %q is a reserved keyword", key)
 	}
 	targets := 0
 	for _, given := range []bool{req.to != "", m.Condition != "", req.many != nil} {
@@ -66,35 +67,45 @@ func parseLegacyJSON(body []byte) (*legacyRequest, error) {
 	}
 	switch {
 	case req.to != "" && req.many != nil:
-		return nil, errors.New(`Must use either "registration_ids" field or "to", not both`)
+		return nil, legacyFault(`Must use either "registration_ids" field or "to", not both`)
 	case targets > 1:
-		return nil, errors.New(`Must use either "condition" field or "to", not both`)
+		return nil, legacyFault(`Must use either "condition" field or "to", not both`)
 	case targets == 0:
-		return nil, errors.New(`Missing "registration_ids" field`)
+		return nil, legacyFault(`Missing "registration_ids" field`)
 	case req.many != nil && len(req.many) == 0:
-		return nil, errors.New(`"registration_ids" field cannot be empty`)
+		return nil, legacyFault(`"registration_ids" field cannot be empty`)
 	case len(req.many) > maxLegacyTokens:
-		return nil, fmt.Errorf("Number of messages on bulk (%d) exceeds maximum allowed (%d)", len(req.many), maxLegacyTokens) //nolint:staticcheck // ST1005: the server's own sentence
+		return nil, badRequestf("Number of messages on bulk (%d) exceeds maximum allowed (%d)", len(req.many), maxLegacyTokens)
 	}
 	return req, nil
 }
 
+// A legacyFault is what was wrong with a request, in the server's own words.
+type legacyFault string
+
+func (f legacyFault) Error() string { return string(f) }
+
+func badRequestf(format string, args ...any) legacyFault {
+	return legacyFault(fmt.Sprintf(format, args...))
+}
+
 // jsonFault says what is wrong with JSON in the words of the server's parser.
-func jsonFault(body []byte, err error) error {
+func jsonFault(body []byte, err error) legacyFault {
 	syntax, ok := errors.AsType[*json.SyntaxError](err)
 	if !ok { // a value, but no object
-		return fmt.Errorf("JSON_PARSING_ERROR: Unexpected token %.40s at position 0.", bytes.TrimSpace(body)) //nolint:staticcheck // ST1005: the server's own sentence
+		return badRequestf("JSON_PARSING_ERROR: Unexpected token %.40s at position 0.", bytes.TrimSpace(body))
 	}
 	at := int(syntax.Offset) - 1
 	if strings.HasPrefix(syntax.Error(), "unexpected end") {
-		return fmt.Errorf("JSON_PARSING_ERROR: Unexpected token END OF FILE at position %d.", len(body)) //nolint:staticcheck // ST1005: the server's own sentence
+		return badRequestf("JSON_PARSING_ERROR: Unexpected token END OF FILE at position %d.", len(body))
 	}
 	// The server's parser looked at a whole word and complained of its
 	// beginning.
 	for inWord := strings.Contains(syntax.Error(), "in literal"); inWord && at > 0 && isLetter(body[at-1]); {
 		at--
 	}
-	return fmt.Errorf("JSON_PARSING_ERROR: Unexpected character (%c) at position %d.", body[at], at) //nolint:staticcheck // ST1005: the server's own sentence
+	char, _ := utf8.DecodeRune(body[at:])
+	return badRequestf("JSON_PARSING_ERROR: Unexpected character (%c) at position %d.", char, at)
 }
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
@@ -112,7 +123,7 @@ func (p *legacyFields) decode(name, kind string, into any) {
 		return
 	}
 	if json.Unmarshal(raw, into) != nil {
-		p.err = fmt.Errorf("Field %q must be a JSON %s: %s", name, kind, shown(raw)) //nolint:staticcheck // ST1005: the server's own sentence
+		p.err = badRequestf("Field %q must be a JSON %s: %s", name, kind, shown(raw))
 	}
 }
 
@@ -179,7 +190,7 @@ func legacyTTL(text string) (*time.Duration, error) {
 	const most = int64(ccs.MaxTTL / time.Second)
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 || n > most {
-		return nil, fmt.Errorf("Invalid value (%.40s) for \"time_to_live\": must be between 0 and %d", text, most) //nolint:staticcheck // ST1005: the server's own sentence
+		return nil, badRequestf("Invalid value (%.40s) for \"time_to_live\": must be between 0 and %d", text, most)
 	}
 	ttl := time.Duration(n) * time.Second
 	return &ttl, nil

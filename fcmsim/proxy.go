@@ -50,7 +50,7 @@ func (s *Sim) serveConnect(w http.ResponseWriter, r *http.Request) {
 	t := &tunnel{conn, buffered.Reader, leave}
 	_ = conn.SetDeadline(time.Now().Add(connectWriteTime)) // of a dead connection, the write tells
 	if _, err := io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		t.Close()
+		_ = t.Close() // it is broken anyhow
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
