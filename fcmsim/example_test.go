@@ -1,8 +1,12 @@
 package fcmsim_test
 
 import (
+	"context"
 	"fmt"
 	"log"
+	"strings"
+
+	"golang.org/x/oauth2/google"
 
 	"penstock/ccs"
 	"penstock/fcmsim"
@@ -47,4 +51,29 @@ func ExampleSim_SetFault() {
 	err = sim.SetFault(fcmsim.Fault{Cut: true, Deliver: true, Next: 1})
 	fmt.Println(err, len(sim.Faults()))
 	// Output: <nil> 1
+}
+
+// A sender of HTTP v1 gets a key file, as it does from Google.
+func ExampleSim_ServiceAccountJSON() {
+	sim, err := fcmsim.Start(&fcmsim.Options{PlainHTTPListen: []string{"127.0.0.1:0"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sim.Close()
+
+	config, err := google.JWTConfigFromJSON(sim.ServiceAccountJSON(), "https://www.googleapis.com/auth/firebase.messaging")
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp, err := config.Client(context.Background()).Post(
+		sim.PlainURL()+"/v1/projects/"+sim.ProjectID()+"/messages:send", "application/json",
+		strings.NewReader(`{"message":{"token":"`+string(sim.Tokens()[0])+`"}}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp.Body.Close()
+
+	device, _ := sim.Device(sim.Tokens()[0])
+	fmt.Println(resp.StatusCode, device.ReceivedCount)
+	// Output: 200 1
 }

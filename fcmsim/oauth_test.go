@@ -242,6 +242,17 @@ func TestM_31_TheTokenEndpointGivesATokenForAGoodAssertionAlone(t *testing.T) {
 		a.claims["aud"] = aud
 		f.exchange(a.signed(t)).accessToken()
 	}
+	t.Run("M-31 another algorithm with the right key", func(t *testing.T) {
+		f := *f
+		f.t = t
+		a := f.assertion(c.t)
+		token := jwt.NewWithClaims(jwt.SigningMethodRS512, a.claims)
+		text, err := token.SignedString(a.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.exchange(text).wantGrantError("invalid_grant", "Invalid JWT Signature.")
+	})
 	t.Run("M-31 Node's library names no key", func(t *testing.T) {
 		f := *f
 		f.t = t
