@@ -57,7 +57,7 @@ func tally(t *testing.T, all []*result) map[string]int {
 
 // An outage of ten minutes under a steady load: few tries while it lasts, no
 // storm when it is over.
-func TestStatement19_R_F27_TenMinutesOutage(t *testing.T) {
+func TestR_F27_Statement19_TenMinutesOutage(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		fail func() error
@@ -184,7 +184,7 @@ func TestR_F29_ASlowFarEndIsNotOverrun(t *testing.T) {
 	})
 }
 
-func TestStatement18_S_28_S_31_R_F25_TooMuchForTheProject(t *testing.T) {
+func TestS_28_S_31_R_F25_Statement18_TooMuchForTheProject(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		retryAfter time.Duration
@@ -363,7 +363,7 @@ func TestOneTargetByAnyName(t *testing.T) {
 
 // While an operator must act no message is tried but a probe now and then, and
 // nothing of it looks like a fault of the messages'.
-func TestStatement20_S_17_S_27_R_F21_R_F23_R_F24_TheOperatorMustAct(t *testing.T) {
+func TestS_17_S_27_R_F21_R_F23_Statement20_TheOperatorMustAct(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		fail error
@@ -371,8 +371,8 @@ func TestStatement20_S_17_S_27_R_F21_R_F23_R_F24_TheOperatorMustAct(t *testing.T
 	}{
 		{"an expired access token that no other replaces", credential(), pace.Credential},
 		{"a revoked key", &fcm.SendError{Class: fcm.Credential, Err: errors.New("invalid_grant")}, pace.Credential},
-		{"Statement 16: a wrong project id", configuration(403), pace.Configuration},
-		{"Statement 16: 404 that says nothing of the token", configuration(404), pace.Configuration},
+		{"R-F23 statement 16: a wrong project id", configuration(403), pace.Configuration},
+		{"R-F24 S-20 statement 16: 404 that says nothing of the token", configuration(404), pace.Configuration},
 		{"a CCS endpoint that refuses the key", &ccs.NackError{Code: ccs.CodeAuthenticationFailed}, pace.Credential},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -448,7 +448,7 @@ func TestWhoWaitedForNothingLearnsForHowLong(t *testing.T) {
 }
 
 // A dead token is that message's matter alone.
-func TestStatement17_R_F24_ADeadTokenHoldsNothing(t *testing.T) {
+func TestR_F24_Statement17_ADeadTokenHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far := newFarEnd()
 		far.fate = func(_ time.Duration, m *downstream.Message) error {
@@ -470,7 +470,7 @@ func TestStatement17_R_F24_ADeadTokenHoldsNothing(t *testing.T) {
 
 // When the far end closes connections all the time, what it did not take is
 // sent again, and what it took is not.
-func TestStatement21_R_F12_WhatAClosingConnectionDidNotTakeIsSentAgain(t *testing.T) {
+func TestR_F12_Statement21_WhatAClosingConnectionDidNotTakeIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far := newFarEnd()
 		far.takes = 50 * time.Millisecond

@@ -42,6 +42,9 @@ func TestTheOperatorsMattersHoldTheProject(t *testing.T) {
 				c.wantWait(tt.why, 0)
 				c.sleep(time.Minute)
 				c.wantWait(tt.why, 0)
+				if why, left := c.g.Held(c.now); why != tt.why || left != 0 {
+					t.Errorf("held by %v for %v while a probe is under way", why, left)
+				}
 				if change := c.g.Report(c.now, probe, pace.Outcome{Class: tt.class}); change != (pace.Change{}) {
 					t.Errorf("change %+v, want none", change)
 				}
@@ -255,8 +258,8 @@ func TestAStormOpensTheBreaker(t *testing.T) {
 func TestAfterAnOutageTheRateGrowsFromNothing(t *testing.T) {
 	down := func(c *clock, d time.Duration) {
 		c.t.Helper()
-		for c.soon(pace.Outcome{Class: fcm.Unavailable}).Held != pace.Storm {
-			if c.since() > time.Hour {
+		for n := 0; c.soon(pace.Outcome{Class: fcm.Unavailable}).Held != pace.Storm; n++ {
+			if n > 100 {
 				c.t.Fatal("the breaker did not open")
 			}
 		}
@@ -289,8 +292,10 @@ func TestAfterAnOutageTheRateGrowsFromNothing(t *testing.T) {
 		if got := c.between(at, at+time.Second); got < n*98/100 {
 			c.t.Errorf("a minute after the outage %d messages a second, want %d", got, n)
 		}
-		if got := c.between(c.since()-time.Second, c.since()); got < 3*n {
-			c.t.Errorf("three minutes after the outage %d messages a second, want more than before", got)
+		// Then what came before counts no more.
+		at = from + 112*time.Second
+		if got := c.between(at, at+time.Second); got <= 2*n {
+			c.t.Errorf("two minutes after the outage %d messages a second, want more than before", got)
 		}
 	}
 	opt := &pace.Options{PerMinute: 600_000}
@@ -308,6 +313,16 @@ func TestAfterAnOutageTheRateGrowsFromNothing(t *testing.T) {
 			c.pour(20 * time.Second)
 		}
 		down(c, 2*time.Minute)
+		reach(c, 150)
+	})
+	t.Run("what was normal long ago does not count", func(t *testing.T) {
+		c := newClock(t, opt)
+		c.steady(20, 2*time.Minute)
+		down(c, time.Minute)
+		c.pour(3 * time.Minute)
+		c.sleep(time.Hour)
+		c.steady(150, 2*time.Minute)
+		down(c, time.Minute)
 		reach(c, 150)
 	})
 	t.Run("what was just sent counts less than a minute", func(t *testing.T) {

@@ -197,13 +197,11 @@ func (g *Governor) Admit(now time.Time, t Target) Decision {
 		d.Why = InFlight
 		return d
 	}
-	probe := g.breaker.why != 0
-	if !probe {
-		if wait := g.rate.take(n); wait > 0 {
-			d.Why, d.Wait = Rate, wait
-			return d
-		}
+	if wait := g.rate.take(n); wait > 0 {
+		d.Why, d.Wait = Rate, wait
+		return d
 	}
+	probe := g.breaker.why != 0
 	g.breaker.probing = probe
 	g.rate.count(n)
 	g.targets.count(n, key, t.Topic)

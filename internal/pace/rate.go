@@ -119,11 +119,7 @@ func (r *rate) allowed(n int64) float64 {
 		if n > r.limitAt {
 			limit *= math.Pow(quotaGrowth, float64(n-r.limitAt)/float64(time.Minute))
 		}
-		if limit >= r.top {
-			r.limit = 0
-		} else {
-			level = min(level, limit)
-		}
+		level = min(level, limit)
 	}
 	return level
 }

@@ -121,6 +121,16 @@ func TestS_50_FromNothingToTheTopTakesAMinute(t *testing.T) {
 			t.Errorf("%d messages in ten seconds, want 100", got)
 		}
 	})
+	t.Run("bursts do not make it shorter", func(t *testing.T) {
+		c := newClock(t, &pace.Options{PerMinute: 12_000})
+		for range 30 {
+			c.pour(time.Second)
+			c.sleep(time.Second)
+		}
+		if got := c.g.State(c.now).Rate; got > 10+32*190/62 {
+			t.Errorf("after half a minute of sending %.0f a second, want half of 200", got)
+		}
+	})
 	t.Run("not if it is off", func(t *testing.T) {
 		c := newClock(t, &pace.Options{PerMinute: 12_000, Ramp: -1})
 		c.pour(time.Second)
@@ -183,12 +193,14 @@ func TestR_F25_AfterTooMuchTheRateIsHalvedAndGrowsSlowly(t *testing.T) {
 		}
 	})
 	t.Run("from the first step of the ramp after a rest", func(t *testing.T) {
-		c := newClock(t, nil)
-		for _, want := range []float64{80, 40, 20} {
-			c.try(device, pace.Outcome{Class: fcm.ProjectQuota})
-			c.sleep(time.Minute)
-			if got := c.g.State(c.now).Rate; math.Abs(got-want) > 1 {
-				t.Errorf("rate %.1f, want %.0f", got, want)
+		for _, wait := range []time.Duration{30 * time.Second, time.Minute} {
+			c := newClock(t, nil)
+			for _, want := range []float64{80, 40, 20} {
+				c.try(device, pace.Outcome{Class: fcm.ProjectQuota, RetryAfter: wait})
+				c.sleep(wait)
+				if got := c.g.State(c.now).Rate; math.Abs(got-want) > 1 {
+					t.Errorf("waiting for %v: rate %.1f, want %.0f", wait, got, want)
+				}
 			}
 		}
 	})
