@@ -120,17 +120,17 @@ func unsent(err error) bool {
 
 // verdict reads an outcome for the pace and for events. What is no error of
 // ours becomes one.
-func verdict(err error) (error, pace.Outcome) {
+func verdict(err error) (pace.Outcome, error) {
 	if err == nil {
-		return nil, pace.Outcome{}
+		return pace.Outcome{}, nil
 	}
 	if e, ok := errors.AsType[*fcm.SendError](err); ok {
-		return err, pace.Outcome{Class: e.Class, RetryAfter: e.RetryAfter}
+		return pace.Outcome{Class: e.Class, RetryAfter: e.RetryAfter}, err
 	}
 	if e, ok := errors.AsType[*ccs.NackError](err); ok {
-		return err, pace.Outcome{Class: nackClass(e.Code)}
+		return pace.Outcome{Class: nackClass(e.Code)}, err
 	}
-	return &fcm.SendError{Class: fcm.Internal, OutcomeUnknown: true, Err: err}, pace.Outcome{Class: fcm.Internal}
+	return pace.Outcome{Class: fcm.Internal}, &fcm.SendError{Class: fcm.Internal, OutcomeUnknown: true, Err: err}
 }
 
 // nackClass is the class that comes nearest to a nack's code.

@@ -74,7 +74,7 @@ func TestVerdictsPassAsTheyAre(t *testing.T) {
 				r := h.submit(to("a"))
 				time.Sleep(time.Minute)
 				r.wantAt(t, 0)
-				if r.err != tt.err {
+				if r.err != tt.err { //nolint:errorlint // the very error, not one around it
 					t.Errorf("error %v, want %v as it is", r.err, tt.err)
 				}
 				if n := len(far.seen()); n != 1 {
@@ -389,7 +389,7 @@ func TestSend(t *testing.T) {
 			want := unregistered()
 			far.fate = func(time.Duration, *downstream.Message) error { return want }
 			h := start(t, far, downstream.Options{})
-			if _, err := h.lane.Send(t.Context(), to("a")); err != want {
+			if _, err := h.lane.Send(t.Context(), to("a")); !errors.Is(err, want) {
 				t.Errorf("error %v, want %v", err, want)
 			}
 		})

@@ -390,7 +390,7 @@ func TestS_17_S_27_R_F21_R_F23_Statement20_TheOperatorMustAct(t *testing.T) {
 				all := h.load(5, 25*time.Minute)
 				time.Sleep(time.Minute)
 				// The operator is told with the first outcome, and once.
-				if got := h.holds(); len(got) != 1 || got[0].Why != tt.why || got[0].Err != tt.fail || got[0].For != 10*time.Second {
+				if got := h.holds(); len(got) != 1 || got[0].Why != tt.why || !errors.Is(got[0].Err, tt.fail) || got[0].For != 10*time.Second {
 					t.Errorf("events %+v, want one", got)
 				}
 				// 10, 20, 40, 80, 160 s, and then each five minutes.
@@ -713,7 +713,7 @@ func TestStartAndStop(t *testing.T) {
 			flies, waits := h.submit(to("a")), h.submit(to("b"))
 			why := errors.New("enough")
 			cancel(why)
-			if err := <-done; err != why {
+			if err := <-done; !errors.Is(err, why) {
 				t.Errorf("Run: %v, want the cause", err)
 			}
 			if e := flies.wantClass(t, fcm.Unavailable); !e.OutcomeUnknown {

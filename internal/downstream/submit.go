@@ -206,7 +206,7 @@ func (l *Lane) do(t *turn, now time.Time) {
 		l.opt.Events.resumed(Resumed{Project: l.opt.Project, Why: t.resumed})
 	}
 	for _, r := range t.refused {
-		_, o := verdict(r.err)
+		o, _ := verdict(r.err)
 		l.opt.Events.answered(Answered{
 			Project: l.opt.Project, Dialect: dialect(r.it.m), Class: o.Class, Tries: r.it.tries,
 			Queued: now.Sub(l.epoch) - r.it.accepted,

@@ -22,7 +22,7 @@ func (l *Lane) try(it *item) {
 	began := time.Now()
 	a, err := l.send(it.m)
 	ended := time.Now()
-	err, outcome := verdict(err)
+	outcome, err := verdict(err)
 	var t turn
 	l.mu.Lock()
 	l.flying--

@@ -193,8 +193,6 @@ func (r *rate) halve(n, held int64) {
 		was = min(was, max(leastRamp, used))
 	}
 	r.limit, r.limitAt = max(leastQuota, was/2), held
-	r.level = r.allowed(n)
-	r.tokens = min(r.tokens, r.burst())
 }
 
 // fell notes that an outage has begun. One that begins before the ramp of the

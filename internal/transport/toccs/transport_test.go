@@ -236,7 +236,7 @@ func TestANackPassesAsItIs(t *testing.T) {
 			link(t, key, nil, answer, func(t *testing.T, c *chain) {
 				began := time.Now()
 				_, err := c.send(legacy("m-1", 0))
-				nack, ok := err.(*ccs.NackError)
+				nack, ok := err.(*ccs.NackError) //nolint:errorlint // the very error, not one around it
 				if !ok || nack.Code != code || nack.Description != "no" {
 					t.Errorf("%v, want the nack itself", err)
 				}

@@ -174,7 +174,7 @@ func TestWhatCannotBeTranslatedIsNotSent(t *testing.T) {
 
 func TestFailuresPassAsTheyAre(t *testing.T) {
 	want := &fcm.SendError{Class: fcm.Unregistered}
-	if _, err := tofcm.New(&sender{err: want}, nil).Send(t.Context(), legacy(nil)); err != want {
+	if _, err := tofcm.New(&sender{err: want}, nil).Send(t.Context(), legacy(nil)); !errors.Is(err, want) {
 		t.Errorf("%v, want %v", err, want)
 	}
 }
