@@ -185,9 +185,6 @@ func (r *rate) mean() float64 {
 // grows from held on.
 func (r *rate) halve(n, held int64) {
 	r.advance(n)
-	if r.top == 0 {
-		return
-	}
 	was := r.level
 	if used := r.busiest(); used > 0 && (r.limit == 0 || n-r.limitAt > int64(memory*time.Second)) {
 		was = min(was, max(leastRamp, used))
@@ -199,9 +196,6 @@ func (r *rate) halve(n, held int64) {
 // last one is over has the same normal rate.
 func (r *rate) fell(n int64) {
 	r.advance(n)
-	if r.top == 0 || r.ramp == 0 {
-		return
-	}
 	if r.normal == 0 {
 		r.normal = max(r.mean(), leastRamp)
 	}
