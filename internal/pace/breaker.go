@@ -30,8 +30,8 @@ type breaker struct {
 	next    int64  // when the next probe is due
 	backoff time.Duration
 	probing bool
-	// life grows when the breaker opens or closes: a try from before says
-	// nothing about what came after.
+	// life grows when the breaker opens: a try from before says nothing about
+	// what came after.
 	life   uint32
 	recent window
 }
@@ -63,7 +63,7 @@ func (b *breaker) report(n int64, t Ticket, o Outcome) {
 	case b.why == 0:
 		b.recent.add(n, false)
 	case why == 0: // the probe came through
-		*b = breaker{life: b.life + 1}
+		*b = breaker{life: b.life}
 	case b.why == Storm && why == Storm:
 		b.wait(n, stormProbe, o.RetryAfter)
 	case why == Storm || why == b.why: // an operator's matter is not mended by an outage
