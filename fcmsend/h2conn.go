@@ -2,6 +2,7 @@ package fcmsend
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,7 @@ type h2conn struct {
 
 	mu       sync.Mutex // guards what follows
 	err      error      // why the connection is over
+	broken   error      // why nothing can be written any more
 	leaving  bool       // no new streams
 	streams  map[uint32]*call
 	nextID   uint32
@@ -280,7 +282,7 @@ func (c *h2conn) write() {
 				c.settle()
 				return
 			case err != nil:
-				c.shut(fmt.Errorf("write: %w", err))
+				c.lastWords(fmt.Errorf("write: %w", err))
 				return
 			}
 			if spare = buf; cap(spare) > 256<<10 {
@@ -288,6 +290,16 @@ func (c *h2conn) write() {
 			}
 		}
 	}
+}
+
+// lastWords ends a connection that takes no more, after a moment for what the
+// far end has said before it left: a GOAWAY may tell what it has not processed.
+func (c *h2conn) lastWords(err error) {
+	c.mu.Lock()
+	c.leaving = true
+	c.broken = err
+	c.mu.Unlock()
+	c.nc.SetReadDeadline(time.Now().Add(time.Second))
 }
 
 // shut ends the connection, once. If the writer is at it, it is the one to say
@@ -298,6 +310,7 @@ func (c *h2conn) shut(err error) {
 		c.mu.Unlock()
 		return
 	}
+	err = cmp.Or(c.broken, err)
 	c.err = err
 	c.leaving = true
 	close(c.done)
