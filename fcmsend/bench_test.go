@@ -2,6 +2,7 @@ package fcmsend_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
@@ -11,7 +12,9 @@ import (
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -108,31 +111,81 @@ func BenchmarkSend(b *testing.B) {
 				}
 				defer s.Close()
 				r := benchMessage()
-				if _, err := s.Send(b.Context(), r); err != nil {
-					b.Fatal(err)
-				}
-				var left atomic.Int64
-				left.Store(int64(b.N))
-				var all sync.WaitGroup
-				b.ReportAllocs()
-				b.ResetTimer()
-				for range goroutines {
-					all.Go(func() {
-						for left.Add(-1) >= 0 {
-							if _, err := s.Send(b.Context(), r); err != nil {
-								b.Error(err)
-								return
-							}
-						}
-					})
-				}
-				all.Wait()
-				b.StopTimer()
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+				benchmark(b, goroutines, func() error {
+					_, err := s.Send(b.Context(), r)
+					return err
+				})
 				b.ReportMetric(float64(len(s.State().Connections)), "conns")
 			})
 		}
 	}
+}
+
+// BenchmarkGeneralClient sends the same requests, made before, through the
+// HTTP/2 client of golang.org/x/net, as what this package would otherwise
+// stand on (docs/adr/0007-own-http2-connection.md).
+func BenchmarkGeneralClient(b *testing.B) {
+	for _, goroutines := range []int{1, 100, 400} {
+		b.Run(fmt.Sprintf("frames/%d", goroutines), func(b *testing.B) {
+			endpoint, config := benchServer(b, "frames")
+			config.NextProtos = []string{"h2"}
+			transport := &http2.Transport{TLSClientConfig: config}
+			defer transport.CloseIdleConnections()
+			body := benchMessage().Append(nil)
+			send := func() error {
+				r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, endpoint+sendPath, bytes.NewReader(body))
+				if err != nil {
+					return err
+				}
+				r.Header.Set("Authorization", "Bearer "+accessToken)
+				r.Header.Set("Content-Type", "application/json")
+				resp, err := transport.RoundTrip(r)
+				if err != nil {
+					return err
+				}
+				defer resp.Body.Close()
+				_, err = io.Copy(io.Discard, resp.Body)
+				return err
+			}
+			benchmark(b, goroutines, send)
+		})
+	}
+}
+
+// benchmark has that many goroutines share out b.N calls.
+func benchmark(b *testing.B, goroutines int, send func() error) {
+	if err := send(); err != nil {
+		b.Fatal(err)
+	}
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var all sync.WaitGroup
+	b.ReportAllocs()
+	before := cpuTime(b)
+	b.ResetTimer()
+	for range goroutines {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := send(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/msg")
+}
+
+// cpuTime is what the process has used, both ends of the wire.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func benchServer(b *testing.B, far string) (string, *tls.Config) {

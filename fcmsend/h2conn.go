@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -254,6 +255,9 @@ func (c *h2conn) write() {
 		case <-c.done:
 			return
 		}
+		// Whoever is about to send gets a turn first, so that one write carries
+		// them all (docs/adr/0007-own-http2-connection.md).
+		runtime.Gosched()
 		for {
 			c.mu.Lock()
 			buf := c.out
