@@ -107,7 +107,12 @@ type process struct {
 
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: command(t, nil, args...)}
+	return startCommand(t, command(t, nil, args...))
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd}
 	p.cmd.Stderr = &p.errOut
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
