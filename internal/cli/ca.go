@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"penstock/internal/app"
+	"penstock/internal/config"
 )
 
 // caCmd is `penstock ca`.
@@ -35,9 +36,11 @@ More names come from ca_names of the configuration.`
 }
 
 func (c *caCmd) Run(e *env) error {
-	cfg, err := c.load(e)
+	src := c.sources(e)
+	src.Flags["key_files_readable_by"] = "everyone" // no secret leaves here
+	cfg, err := config.Load(src)
 	if err != nil {
-		return err
+		return &exitError{exitUsage, err}
 	}
 	ca, names, err := app.Authority(cfg)
 	if err != nil {

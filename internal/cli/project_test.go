@@ -1,0 +1,288 @@
+package cli_test
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A keyLine is what project add and project key print.
+type keyLine struct {
+	Project   string   `json:"project"`
+	SenderID  string   `json:"sender_id"`
+	ProjectID string   `json:"project_id"`
+	Key       string   `json:"key"`
+	ServerKey string   `json:"server_key"`
+	Fronts    []string `json:"fronts"`
+}
+
+type projectLine struct {
+	Project   string `json:"project"`
+	SenderID  string `json:"sender_id"`
+	ProjectID string `json:"project_id"`
+	Transport string `json:"transport"`
+	From      string `json:"from"`
+	Keys      []struct {
+		Key     string   `json:"key"`
+		Fronts  []string `json:"fronts"`
+		Created string   `json:"created"`
+	} `json:"keys"`
+}
+
+// dataDir is one that is not there yet.
+func dataDir(t *testing.T) string { return filepath.Join(t.TempDir(), "data") }
+
+func addProject(t *testing.T, dir, name, sender string, more ...string) keyLine {
+	t.Helper()
+	r := run(append([]string{"project", "add", name, "--sender-id", sender, "--data-dir", dir, "--json"}, more...)...)
+	r.want(t, 0)
+	var l keyLine
+	read(t, r.out, &l)
+	return l
+}
+
+func listProjects(t *testing.T, dir string) []projectLine {
+	t.Helper()
+	r := run("project", "list", "--data-dir", dir, "--json")
+	r.want(t, 0)
+	var list []projectLine
+	for line := range strings.Lines(r.out) {
+		var p projectLine
+		read(t, line, &p)
+		list = append(list, p)
+	}
+	return list
+}
+
+func TestProjectsAreMadeAndListed(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	sa := filepath.Join(t.TempDir(), "sa.json")
+	if err := os.WriteFile(sa, []byte(`{"type":"service_account"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := addProject(t, dir, "shop", "123", "--project-id", "my-shop-1", "--credentials-file", sa, "--fronts", "ccs,v1")
+	if a.Project != "shop" || a.SenderID != "123" || a.ProjectID != "my-shop-1" || a.Key != "default" || len(a.ServerKey) < 40 || fmt.Sprint(a.Fronts) != "[ccs v1]" {
+		t.Errorf("got %+v", a)
+	}
+	b := addProject(t, dir, "news", "456", "--ccs-endpoint", "far:5235", "--ccs-key-file", sa, "--ccs-sender-id", "789")
+	if a.ServerKey == b.ServerKey || fmt.Sprint(b.Fronts) != "[ccs legacy v1]" {
+		t.Errorf("got %+v", b)
+	}
+	list := listProjects(t, dir)
+	if len(list) != 2 || list[0].Project != "shop" || list[0].Transport != "fcm" || list[0].ProjectID != "my-shop-1" || list[0].Keys[0].Key != "default" ||
+		fmt.Sprint(list[0].Keys[0].Fronts) != "[ccs v1]" || list[0].Keys[0].Created == "" || !strings.HasPrefix(list[0].From, dir) ||
+		list[1].Transport != "ccs" || list[1].SenderID != "456" {
+		t.Errorf("got %+v", list)
+	}
+	r := run("project", "list", "--data-dir", dir)
+	r.want(t, 0)
+	if !strings.Contains(r.out, "shop  sender id 123, through fcm") || !strings.Contains(r.out, "key default") {
+		t.Errorf("got %s", r.out)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), a.ServerKey) {
+			t.Errorf("%s has the key in clear", e.Name())
+		}
+	}
+	if run("config", "check", "--data-dir", dir).code != 0 {
+		t.Error("what was made is no good configuration")
+	}
+}
+
+func TestKeysAreMadeOnceMoreAndTakenAway(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	first := addProject(t, dir, "shop", "123")
+	r := run("project", "key", "shop", "--data-dir", dir, "--fronts", "legacy", "--json")
+	r.want(t, 0)
+	var second keyLine
+	read(t, r.out, &second)
+	if second.Key != "key-2" || second.ServerKey == first.ServerKey || fmt.Sprint(second.Fronts) != "[legacy]" {
+		t.Errorf("got %+v", second)
+	}
+	r = run("project", "key", "shop", "--data-dir", dir, "--name", "backend")
+	r.want(t, 0)
+	if !strings.Contains(r.out, "psk_") || !strings.Contains(r.out, "shown this once") {
+		t.Errorf("got %s", r.out)
+	}
+	run("project", "key", "shop", "--data-dir", dir, "--revoke", "default").want(t, 0)
+	r = run("project", "key", "shop", "--data-dir", dir, "--revoke", "key-2", "--json")
+	r.want(t, 0)
+	if r.out != `{"project":"shop","revoked":"key-2"}`+"\n" {
+		t.Errorf("got %s", r.out)
+	}
+	if list := listProjects(t, dir); len(list[0].Keys) != 1 || list[0].Keys[0].Key != "backend" {
+		t.Errorf("got %+v", list)
+	}
+	run("project", "key", "shop", "--data-dir", dir, "--revoke", "backend").want(t, 0)
+	r = run("project", "key", "shop", "--data-dir", dir, "--json") // from none to one
+	r.want(t, 0)
+	if list := listProjects(t, dir); len(list[0].Keys) != 1 {
+		t.Errorf("got %+v", list)
+	}
+}
+
+// A stolen key must go though something else is broken.
+func TestRevokingWorksWithABrokenConfiguration(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("far"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addProject(t, dir, "shop", "123", "--ccs-endpoint", "far:1", "--ccs-key-file", key)
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	r := run("project", "key", "shop", "--data-dir", dir)
+	r.want(t, 2)
+	r.wantErr(t, "`key_file` in transport.ccs of project shop", key)
+	run("project", "key", "shop", "--data-dir", dir, "--revoke", "default").want(t, 0)
+}
+
+func TestProjectsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	addProject(t, dir, "shop", "123")
+	file := filepath.Join(t.TempDir(), "penstock.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "data_dir: %s\nprojects:\n  - {name: infile, sender_id: 5, keys: [{name: a, secret: psk_0123456789abcdef}], transport: {fcm: {application_default: true}}}\n", dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"a name twice", []string{"add", "shop", "--sender-id", "9"}, "there is a project shop already"},
+		{"a sender id twice", []string{"add", "other", "--sender-id", "123"}, "`sender_id` in project other is \"123\", which project shop"},
+		{"a name of the file's", []string{"add", "infile", "--sender-id", "9"}, "which project infile at " + file},
+		{"no name", []string{"add", "My Shop", "--sender-id", "9"}, "lower-case letters"},
+		{"no sender id", []string{"add", "other", "--sender-id", "x"}, "digits only"},
+		{"no such file", []string{"add", "other", "--sender-id", "9", "--credentials-file", "nowhere"}, "nowhere: no such file"},
+		{"two ways", []string{"add", "other", "--sender-id", "9", "--credentials-file", "a", "--ccs-endpoint", "b:1"}, "exclude each other"},
+		{"half a way", []string{"add", "other", "--sender-id", "9", "--ccs-key-file", "a"}, "need --ccs-endpoint"},
+		{"a far end without a key", []string{"add", "other", "--sender-id", "9", "--ccs-endpoint", "b:1"}, "`key_file` in transport.ccs of project other"},
+		{"no such front", []string{"add", "other", "--sender-id", "9", "--fronts", "xmpp"}, `--fronts has "xmpp": give ccs, legacy or v1`},
+		{"a key of nobody", []string{"key", "nobody"}, "there is no project nobody"},
+		{"a key of the file's", []string{"key", "infile"}, "project infile stands at " + file + ":3: change its keys there"},
+		{"a key twice", []string{"key", "shop", "--name", "default"}, "has a key default already"},
+		{"no such key", []string{"key", "shop", "--revoke", "other"}, "has no key other"},
+		{"both at once", []string{"key", "shop", "--revoke", "default", "--name", "x"}, "--revoke takes a key away"},
+		{"no name of a key", []string{"key", "shop", "--name", "a b"}, "letters, digits, hyphens and underscores"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before, err := os.ReadFile(filepath.Join(dir, "projects.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := run(append(append([]string{"project"}, tt.args...), "-c", file)...)
+			r.want(t, 2)
+			r.wantErr(t, tt.want)
+			after, err := os.ReadFile(filepath.Join(dir, "projects.json"))
+			if err != nil || string(before) != string(after) || strings.Contains(r.out, "psk_") {
+				t.Errorf("something was made: %v\n%s", err, r.out)
+			}
+		})
+	}
+}
+
+func TestConfigCheckAndPrint(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "penstock.yaml")
+	put := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("data_dir: data\nlog: {level: debug}\nprojects:\n  - {name: shop, sender_id: 5, keys: [{name: a, secret: psk_canary6789abcdef}], transport: {fcm: {application_default: true}}}\n")
+	r := run("config", "check", "-c", file)
+	r.want(t, 0)
+	if r.out != "The configuration is good: 1 project.\n" {
+		t.Errorf("got %q", r.out)
+	}
+	r = run("config", "check", "-c", file, "--json")
+	r.want(t, 0)
+	if r.out != `{"ok":true,"projects":1,"problems":[]}`+"\n" {
+		t.Errorf("got %q", r.out)
+	}
+	r = run("config", "print", "-c", file)
+	r.want(t, 0)
+	for _, want := range []string{"level: debug # " + file + ":2", "secret: '[redacted]' # " + file + ":4", "verdict_timeout: 12s\n", "data_dir: " + dir + "/data # " + file + ":1"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("there is no %q in\n%s", want, r.out)
+		}
+	}
+	r2 := run("config", "print", "-c", file, "--json")
+	r2.want(t, 0)
+	if !strings.Contains(r2.out, `"level":"debug"`) || strings.Count(r2.out, "\n") != 1 || strings.Contains(r.out+r2.out, "canary") {
+		t.Errorf("got %s", r2.out)
+	}
+	r = runWith(t, []string{"PENSTOCK_CONFIG=" + file, "PENSTOCK_LOG_LEVEL=warn", "PENSTOCK_DATA_DIR=" + dir + "/other"}, "config", "print")
+	r.want(t, 0)
+	if !strings.Contains(r.out, "level: warn # PENSTOCK_LOG_LEVEL") || !strings.Contains(r.out, "data_dir: "+dir+"/other # PENSTOCK_DATA_DIR") {
+		t.Errorf("got %s", r.out)
+	}
+
+	put("verdict_timout: 5s\nlog: {level: loud}\n")
+	r = run("config", "check", "-c", file)
+	r.want(t, 2)
+	if r.errOut != "unknown key `verdict_timout` at "+file+":1: did you mean `verdict_timeout`?\n`level` in log at "+file+":2 is \"loud\": give debug, info, warn or error\n"+
+		"Try \"penstock config check --help\".\n" {
+		t.Errorf("got %s", r.errOut)
+	}
+	r = run("config", "check", "-c", file, "--json")
+	r.want(t, 2)
+	var line struct {
+		OK       bool     `json:"ok"`
+		Projects int      `json:"projects"`
+		Problems []string `json:"problems"`
+	}
+	read(t, r.out, &line)
+	if line.OK || len(line.Problems) != 2 {
+		t.Errorf("got %+v", line)
+	}
+	run("config", "print", "-c", file).want(t, 2)
+}
+
+func TestCAIsPrinted(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	r := run("ca", "--data-dir", dir)
+	r.want(t, 0)
+	block, rest := pem.Decode([]byte(r.out))
+	if block == nil || len(rest) != 0 {
+		t.Fatalf("got %s", r.out)
+	}
+	if cert, err := x509.ParseCertificate(block.Bytes); err != nil || !cert.IsCA {
+		t.Errorf("got %v, %v", cert, err)
+	}
+	r = runWith(t, []string{"PENSTOCK_CA_NAMES=push.example.com,192.0.2.7"}, "ca", "--data-dir", dir, "--json")
+	r.want(t, 0)
+	var line struct {
+		CAFile string   `json:"ca_file"`
+		SHA256 string   `json:"sha256"`
+		Names  []string `json:"names"`
+	}
+	read(t, r.out, &line)
+	names := strings.Join(line.Names, " ")
+	if line.CAFile != filepath.Join(dir, "ca.pem") || len(line.SHA256) != 64 || !strings.Contains(names, "fcm-xmpp.googleapis.com") || !strings.HasSuffix(names, "push.example.com 192.0.2.7") {
+		t.Errorf("got %+v", line)
+	}
+	if again := run("ca", "--data-dir", dir); again.out == "" || again.code != 0 {
+		t.Errorf("a second time: %+v", again)
+	}
+}
