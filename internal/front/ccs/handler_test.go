@@ -54,7 +54,6 @@ type bridge struct {
 	listener *ccstest.Listener
 	ring     *keys.Ring
 	secret   keys.Secret
-	events   *front.Events
 
 	mu       sync.Mutex // guards what follows
 	told     []string

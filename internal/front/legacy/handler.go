@@ -167,9 +167,8 @@ func (f *fault) Error() string { return f.text }
 // is none of JSON.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body []byte, form bool, err error) {
 	// As it was sent: a spelling that only resolves to the path is another path.
-	switch r.URL.EscapedPath() {
-	case "/fcm/send", "/gcm/send":
-	default:
+	path := r.URL.EscapedPath()
+	if path != "/fcm/send" && path != "/gcm/send" || r.URL.Scheme != "" && r.URL.Host == "" {
 		return nil, false, &fault{status: http.StatusNotFound, text: "There is nothing at this path"}
 	}
 	if r.Method != http.MethodPost {

@@ -2,6 +2,7 @@ package legacy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -221,7 +222,7 @@ func TestR_F35_APanicCostsItsRequest(t *testing.T) {
 		f := newFront(t, nil, nil)
 		f.Handler = legacy.New(ringOf(t), func(string) legacy.Lane { panic(http.ErrAbortHandler) }, nil)
 		defer func() {
-			if recover() != http.ErrAbortHandler {
+			if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
 				t.Error("the abort was stopped")
 			}
 		}()

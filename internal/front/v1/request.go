@@ -18,7 +18,7 @@ import (
 // be escaped, as some programs do.
 func projectOf(u *url.URL) (segment string, ok bool) {
 	rest, ok := strings.CutPrefix(u.EscapedPath(), "/v1/projects/")
-	if !ok {
+	if !ok || u.Scheme != "" && u.Host == "" {
 		return "", false
 	}
 	segment, method, _ := strings.Cut(rest, "/")
