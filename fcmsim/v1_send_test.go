@@ -602,6 +602,8 @@ func TestM_10_11_12_47_48_49_RulesOfFCMItself(t *testing.T) {
 		"M-47 data for Apple without priority": `{"token":"` + string(apple.Token) + `","data":{"a":"b"}}`,
 		"M-47 an alert for Apple at once":      `{"token":"` + string(apple.Token) + `","apns":{"headers":{"apns-priority":"10"},"payload":{"aps":{"alert":"a"}}}}`,
 		"M-47 a notification at once":          `{"token":"` + string(apple.Token) + `","notification":{"body":"b"},"apns":{"headers":{"apns-priority":"10"}}}`,
+		"M-47 a badge at once":                 `{"token":"` + string(apple.Token) + `","apns":{"headers":{"apns-priority":"10"},"payload":{"aps":{"badge":0}}}}`,
+		"M-47 a sound at once":                 `{"token":"` + string(apple.Token) + `","apns":{"headers":{"apns-priority":"10"},"payload":{"aps":{"sound":"s"}}}}`,
 		"M-47 data for Android at once":        `{"token":"%s","data":{"a":"b"},"apns":{"headers":{"apns-priority":"10"}}}`,
 		"M-48 all three of lights":             lights(""),
 		"M-49 its own app's name":              `{"token":"%s","android":{"restricted_package_name":"com.example.app"}}`,

@@ -100,7 +100,8 @@ func (v *v1Send) forApple(p *parcel, now time.Time) {
 	case map[string]any:
 		p.notification = texts(alert)
 	}
-	p.shown = p.notification != nil
+	// Apple counts a badge and a sound as things for the user too.
+	p.shown = p.notification != nil || aps["badge"] != nil || aps["sound"] != nil
 	if payload == nil {
 		payload = make(map[string]any, len(p.data)+1)
 	}
