@@ -12,7 +12,7 @@ import (
 // predicates of Google's Admin SDKs say what they say of FCM. Where the fault is
 // the message's or its address's, and FCM answered, its reply goes on as it is.
 // What only the operator can mend is 503 UNAVAILABLE. Nil is nil
-// (docs/fcm-http.md, Outcomes).
+// (docs/fcm-http.md, Answers).
 func Envelope(err error) *fcm.Error {
 	if err == nil {
 		return nil

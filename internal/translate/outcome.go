@@ -62,7 +62,7 @@ func isUnknown(e *fcm.SendError) bool { return e.OutcomeUnknown && !e.Class.Fina
 // *[ccs.NackError]; anything else is INTERNAL_SERVER_ERROR. Nil is nil, an ack.
 // Descriptions are ours and generic; only about an invalid message do they name
 // its fields, in 200 characters. Err stays with the nack, for us
-// (docs/fcm-http.md, Outcomes).
+// (docs/fcm-http.md, Answers).
 func Nack(err error, opt *Options) *ccs.NackError {
 	if err == nil {
 		return nil

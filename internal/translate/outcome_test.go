@@ -47,7 +47,7 @@ const (
 	gatewayText     = "Request is missing required authentication credential. Expected OAuth 2 access token"
 )
 
-// TestT_46_OutcomeRows has one row for each row of docs/fcm-http.md, Outcomes: what
+// TestT_46_OutcomeRows has one row for each row of docs/fcm-http.md, Answers: what
 // FCM answers, and what senders of the three protocols read. An envelope of 0 is
 // FCM's own reply.
 func TestT_46_OutcomeRows(t *testing.T) {

@@ -60,5 +60,11 @@ func parseAndroid(members map[string]json.RawMessage) *fcm.AndroidNotification {
 	if err != nil || r.Validate() != nil {
 		return nil
 	}
-	return r.Message.Android.Notification
+	n := r.Message.Android.Notification
+	for _, d := range n.VibrateTimings {
+		if d < 0 {
+			return nil
+		}
+	}
+	return n
 }

@@ -13,118 +13,124 @@ import (
 // silent is what every message carries that shows nothing on Apple devices.
 const silent = `"apns":{"headers":{"apns-priority":"5"}}`
 
-// TestRows has one row for each row of docs/fcm-http.md, Mapping: what comes
-// over either protocol, and what goes out at Unix time 1000.
+// Names and keys at their bounds.
+var (
+	longTopic    = strings.Repeat("a", 900)
+	key32, key33 = strings.Repeat("k", 32), strings.Repeat("k", 33)
+	key64, key65 = strings.Repeat("k", 64), strings.Repeat("k", 65)
+)
+
+// rows has one row for each row of docs/fcm-http.md, Mapping: what comes over
+// either protocol, and what goes out at Unix time 1000.
+var rows = []struct{ name, legacy, want string }{
+	// Targets.
+	{"T-01 a token", `{"to":"T"}`, `{"token":"T",` + silent + `}`},
+	{"T-01 a FID or a notification key stands where a token stands", `{"to":"cAbc_def-ghijklmnopqrs"}`, `{"token":"cAbc_def-ghijklmnopqrs",` + silent + `}`},
+	{"T-02 a topic", `{"to":"/topics/news"}`, `{"topic":"news",` + silent + `}`},
+	{"T-02 a topic with all that a name may have", `{"to":"/topics/aZ09-_.~%"}`, `{"topic":"aZ09-_.~%",` + silent + `}`},
+	{"T-02 a topic as long as may be", `{"to":"/topics/` + longTopic + `"}`, `{"topic":"` + longTopic + `",` + silent + `}`},
+	{"T-04 a condition goes as it is", `{"condition":"'a' in topics && ('b' in topics || !('c' in topics))"}`, `{"condition":"'a' in topics && ('b' in topics || !('c' in topics))",` + silent + `}`},
+
+	// Data.
+	{"T-09 strings stay", `{"to":"T","data":{"k":" v<>&\u2028é","e":""}}`, `{"token":"T","data":{"k":" v<>&\u2028é","e":""},` + silent + `}`},
+	{
+		"T-09 numbers keep their digits", `{"to":"T","data":{"a":12,"b":1e2,"c":12345678901234567890,"d":0.10,"e":-0}}`,
+		`{"token":"T","data":{"a":"12","b":"1e2","c":"12345678901234567890","d":"0.10","e":"-0"},` + silent + `}`,
+	},
+	{
+		"T-10 booleans, objects and arrays become their text", `{"to":"T","data":{"t":true,"f":false,"o":{ "a" : 1, "b":[ ] },"l":[1, "x y" , null]}}`,
+		`{"token":"T","data":{"t":"true","f":"false","o":"{\"a\":1,\"b\":[]}","l":"[1,\"x y\",null]"},` + silent + `}`,
+	},
+	{"T-11 null drops its key", `{"to":"T","data":{"n":null,"k":"v"}}`, `{"token":"T","data":{"k":"v"},` + silent + `}`},
+	{"T-11 data that is null throughout is none", `{"to":"T","data":{"n":null}}`, `{"token":"T",` + silent + `}`},
+	{"no data and no notification is a message too", `{"to":"T","data":{},"notification":{}}`, `{"token":"T",` + silent + `}`},
+
+	// Options.
+	{
+		"T-14 high, with a notification", `{"to":"T","priority":"high","notification":{"title":"N"}}`,
+		`{"token":"T","notification":{"title":"N"},"android":{"priority":"high"},"apns":{"headers":{"apns-priority":"10"}},"webpush":{"headers":{"Urgency":"high"}}}`,
+	},
+	{
+		"T-15 normal, with a notification", `{"to":"T","priority":"normal","notification":{"title":"N"}}`,
+		`{"token":"T","notification":{"title":"N"},"android":{"priority":"normal"},"apns":{"headers":{"apns-priority":"5"}},"webpush":{"headers":{"Urgency":"normal"}}}`,
+	},
+	{
+		"T-15 normal, in another case, data only", `{"to":"T","priority":"NORMAL","data":{"k":"v"}}`,
+		`{"token":"T","data":{"k":"v"},"android":{"priority":"normal"},` + silent + `,"webpush":{"headers":{"Urgency":"normal"}}}`,
+	},
+	{"T-16 no priority, data only", `{"to":"T","data":{"k":"v"}}`, `{"token":"T","data":{"k":"v"},` + silent + `}`},
+	{
+		"T-17 high, data only", `{"to":"T","priority":"high","data":{"k":"v"}}`,
+		`{"token":"T","data":{"k":"v"},"android":{"priority":"high"},` + silent + `,"webpush":{"headers":{"Urgency":"high"}}}`,
+	},
+	{
+		"T-17 a notification that Apple devices show nothing of is no reason for haste", `{"to":"T","priority":"high","notification":{"tag":"t"}}`,
+		`{"token":"T","android":{"priority":"high","notification":{"tag":"t"}},` + silent + `,"webpush":{"headers":{"Urgency":"high"}}}`,
+	},
+	{"T-18 no priority, with a notification", `{"to":"T","notification":{"title":"N"}}`, `{"token":"T","notification":{"title":"N"}}`},
+	{
+		"T-19 T-21 content_available, data only", `{"to":"T","content_available":true,"data":{"k":"v"}}`,
+		`{"token":"T","data":{"k":"v"},"apns":{"headers":{"apns-priority":"5","apns-push-type":"background"},"payload":{"aps":{"content-available":1}}}}`,
+	},
+	{
+		"T-19 content_available, with a notification", `{"to":"T","content_available":true,"priority":"high","notification":{"title":"N"}}`,
+		`{"token":"T","notification":{"title":"N"},"android":{"priority":"high"},"apns":{"headers":{"apns-priority":"10","apns-push-type":"alert"},"payload":{"aps":{"content-available":1}}},"webpush":{"headers":{"Urgency":"high"}}}`,
+	},
+	{"T-19 flags that are off", `{"to":"T","content_available":false,"mutable_content":false,"dry_run":false,"direct_boot_ok":false}`, `{"token":"T",` + silent + `}`},
+	{
+		"T-20 mutable_content", `{"to":"T","mutable_content":true,"notification":{"title":"N","image":"https://example.com/i.png"}}`,
+		`{"token":"T","notification":{"title":"N","image":"https://example.com/i.png"},"apns":{"payload":{"aps":{"mutable-content":1}}}}`,
+	},
+	{
+		"T-22 a time to live", `{"to":"T","time_to_live":600}`,
+		`{"token":"T","android":{"ttl":"600s"},"apns":{"headers":{"apns-expiration":"1600","apns-priority":"5"}},"webpush":{"headers":{"TTL":"600"}}}`,
+	},
+	{
+		"T-23 now or never", `{"to":"T","time_to_live":0}`,
+		`{"token":"T","android":{"ttl":"0s"},"apns":{"headers":{"apns-expiration":"0","apns-priority":"5"}},"webpush":{"headers":{"TTL":"0"}}}`,
+	},
+	{
+		"T-24 a time to live of digits in a string", `{"to":"T","time_to_live":"600"}`,
+		`{"token":"T","android":{"ttl":"600s"},"apns":{"headers":{"apns-expiration":"1600","apns-priority":"5"}},"webpush":{"headers":{"TTL":"600"}}}`,
+	},
+	{
+		"T-24 the longest time to live", `{"to":"T","time_to_live":2419200}`,
+		`{"token":"T","android":{"ttl":"2419200s"},"apns":{"headers":{"apns-expiration":"2420200","apns-priority":"5"}},"webpush":{"headers":{"TTL":"2419200"}}}`,
+	},
+	{
+		"T-26 a collapse key", `{"to":"T","collapse_key":"score"}`,
+		`{"token":"T","android":{"collapse_key":"score"},"apns":{"headers":{"apns-collapse-id":"score","apns-priority":"5"}},"webpush":{"headers":{"Topic":"score"}}}`,
+	},
+	{
+		"T-27 a collapse key of 32 characters", `{"to":"T","collapse_key":"` + key32 + `"}`,
+		`{"token":"T","android":{"collapse_key":"` + key32 + `"},"apns":{"headers":{"apns-collapse-id":"` + key32 + `","apns-priority":"5"}},"webpush":{"headers":{"Topic":"` + key32 + `"}}}`,
+	},
+	{
+		"T-27 a collapse key of 33 characters", `{"to":"T","collapse_key":"` + key33 + `"}`,
+		`{"token":"T","android":{"collapse_key":"` + key33 + `"},"apns":{"headers":{"apns-collapse-id":"` + key33 + `","apns-priority":"5"}}}`,
+	},
+	{
+		"T-27 a collapse key of 64 bytes", `{"to":"T","collapse_key":"` + key64 + `"}`,
+		`{"token":"T","android":{"collapse_key":"` + key64 + `"},"apns":{"headers":{"apns-collapse-id":"` + key64 + `","apns-priority":"5"}}}`,
+	},
+	{"T-27 a collapse key of 65 bytes", `{"to":"T","collapse_key":"` + key65 + `"}`, `{"token":"T","android":{"collapse_key":"` + key65 + `"},` + silent + `}`},
+	{
+		"T-27 a collapse key that is no base64url", `{"to":"T","collapse_key":"a b"}`,
+		`{"token":"T","android":{"collapse_key":"a b"},"apns":{"headers":{"apns-collapse-id":"a b","apns-priority":"5"}}}`,
+	},
+	{
+		"T-27 a collapse key in which a character of base64url is a byte of another", `{"to":"T","collapse_key":"\u0161"}`,
+		`{"token":"T","android":{"collapse_key":"š"},"apns":{"headers":{"apns-collapse-id":"š","apns-priority":"5"}}}`,
+	},
+	{"T-27 a collapse key that no header can hold", `{"to":"T","collapse_key":"a\nb"}`, `{"token":"T","android":{"collapse_key":"a\nb"},` + silent + `}`},
+	{"T-28 a package name", `{"to":"T","restricted_package_name":"org.example"}`, `{"token":"T","android":{"restricted_package_name":"org.example"},` + silent + `}`},
+	{"direct boot", `{"to":"T","direct_boot_ok":true}`, `{"token":"T","android":{"direct_boot_ok":true},` + silent + `}`},
+	{"an analytics label", `{"to":"T","fcm_options":{"analytics_label":"spring-1"}}`, `{"token":"T","fcm_options":{"analytics_label":"spring-1"},` + silent + `}`},
+	{"T-30 what means nothing is left out", `{"to":"T","delay_while_idle":true,"foo":{"bar":1}}`, `{"token":"T",` + silent + `}`},
+}
+
 func TestRows(t *testing.T) {
-	name := strings.Repeat("a", 900)
-	key64, key65 := strings.Repeat("k", 64), strings.Repeat("k", 65)
-	key32, key33 := strings.Repeat("k", 32), strings.Repeat("k", 33)
-	for _, tt := range []struct{ name, legacy, want string }{
-		// Targets.
-		{"T-01 a token", `{"to":"T"}`, `{"token":"T",` + silent + `}`},
-		{"T-01 a FID or a notification key stands where a token stands", `{"to":"cAbc_def-ghijklmnopqrs"}`, `{"token":"cAbc_def-ghijklmnopqrs",` + silent + `}`},
-		{"T-02 a topic", `{"to":"/topics/news"}`, `{"topic":"news",` + silent + `}`},
-		{"T-02 a topic with all that a name may have", `{"to":"/topics/aZ09-_.~%"}`, `{"topic":"aZ09-_.~%",` + silent + `}`},
-		{"T-02 a topic as long as may be", `{"to":"/topics/` + name + `"}`, `{"topic":"` + name + `",` + silent + `}`},
-		{"T-04 a condition goes as it is", `{"condition":"'a' in topics && ('b' in topics || !('c' in topics))"}`, `{"condition":"'a' in topics && ('b' in topics || !('c' in topics))",` + silent + `}`},
-
-		// Data.
-		{"T-09 strings stay", `{"to":"T","data":{"k":" v<>&\u2028é","e":""}}`, `{"token":"T","data":{"k":" v<>&\u2028é","e":""},` + silent + `}`},
-		{
-			"T-09 numbers keep their digits", `{"to":"T","data":{"a":12,"b":1e2,"c":12345678901234567890,"d":0.10,"e":-0}}`,
-			`{"token":"T","data":{"a":"12","b":"1e2","c":"12345678901234567890","d":"0.10","e":"-0"},` + silent + `}`,
-		},
-		{
-			"T-10 booleans, objects and arrays become their text", `{"to":"T","data":{"t":true,"f":false,"o":{ "a" : 1, "b":[ ] },"l":[1, "x y" , null]}}`,
-			`{"token":"T","data":{"t":"true","f":"false","o":"{\"a\":1,\"b\":[]}","l":"[1,\"x y\",null]"},` + silent + `}`,
-		},
-		{"T-11 null drops its key", `{"to":"T","data":{"n":null,"k":"v"}}`, `{"token":"T","data":{"k":"v"},` + silent + `}`},
-		{"T-11 data that is null throughout is none", `{"to":"T","data":{"n":null}}`, `{"token":"T",` + silent + `}`},
-		{"no data and no notification is a message too", `{"to":"T","data":{},"notification":{}}`, `{"token":"T",` + silent + `}`},
-
-		// Options.
-		{
-			"T-14 high, with a notification", `{"to":"T","priority":"high","notification":{"title":"N"}}`,
-			`{"token":"T","notification":{"title":"N"},"android":{"priority":"high"},"apns":{"headers":{"apns-priority":"10"}},"webpush":{"headers":{"Urgency":"high"}}}`,
-		},
-		{
-			"T-15 normal, with a notification", `{"to":"T","priority":"normal","notification":{"title":"N"}}`,
-			`{"token":"T","notification":{"title":"N"},"android":{"priority":"normal"},"apns":{"headers":{"apns-priority":"5"}},"webpush":{"headers":{"Urgency":"normal"}}}`,
-		},
-		{
-			"T-15 normal, in another case, data only", `{"to":"T","priority":"NORMAL","data":{"k":"v"}}`,
-			`{"token":"T","data":{"k":"v"},"android":{"priority":"normal"},` + silent + `,"webpush":{"headers":{"Urgency":"normal"}}}`,
-		},
-		{"T-16 no priority, data only", `{"to":"T","data":{"k":"v"}}`, `{"token":"T","data":{"k":"v"},` + silent + `}`},
-		{
-			"T-17 high, data only", `{"to":"T","priority":"high","data":{"k":"v"}}`,
-			`{"token":"T","data":{"k":"v"},"android":{"priority":"high"},` + silent + `,"webpush":{"headers":{"Urgency":"high"}}}`,
-		},
-		{
-			"T-17 a notification that Apple devices show nothing of is no reason for haste", `{"to":"T","priority":"high","notification":{"tag":"t"}}`,
-			`{"token":"T","android":{"priority":"high","notification":{"tag":"t"}},` + silent + `,"webpush":{"headers":{"Urgency":"high"}}}`,
-		},
-		{"T-18 no priority, with a notification", `{"to":"T","notification":{"title":"N"}}`, `{"token":"T","notification":{"title":"N"}}`},
-		{
-			"T-19 T-21 content_available, data only", `{"to":"T","content_available":true,"data":{"k":"v"}}`,
-			`{"token":"T","data":{"k":"v"},"apns":{"headers":{"apns-priority":"5","apns-push-type":"background"},"payload":{"aps":{"content-available":1}}}}`,
-		},
-		{
-			"T-19 content_available, with a notification", `{"to":"T","content_available":true,"priority":"high","notification":{"title":"N"}}`,
-			`{"token":"T","notification":{"title":"N"},"android":{"priority":"high"},"apns":{"headers":{"apns-priority":"10","apns-push-type":"alert"},"payload":{"aps":{"content-available":1}}},"webpush":{"headers":{"Urgency":"high"}}}`,
-		},
-		{"T-19 flags that are off", `{"to":"T","content_available":false,"mutable_content":false,"dry_run":false,"direct_boot_ok":false}`, `{"token":"T",` + silent + `}`},
-		{
-			"T-20 mutable_content", `{"to":"T","mutable_content":true,"notification":{"title":"N","image":"https://example.com/i.png"}}`,
-			`{"token":"T","notification":{"title":"N","image":"https://example.com/i.png"},"apns":{"payload":{"aps":{"mutable-content":1}}}}`,
-		},
-		{
-			"T-22 a time to live", `{"to":"T","time_to_live":600}`,
-			`{"token":"T","android":{"ttl":"600s"},"apns":{"headers":{"apns-expiration":"1600","apns-priority":"5"}},"webpush":{"headers":{"TTL":"600"}}}`,
-		},
-		{
-			"T-23 now or never", `{"to":"T","time_to_live":0}`,
-			`{"token":"T","android":{"ttl":"0s"},"apns":{"headers":{"apns-expiration":"0","apns-priority":"5"}},"webpush":{"headers":{"TTL":"0"}}}`,
-		},
-		{
-			"T-24 a time to live of digits in a string", `{"to":"T","time_to_live":"600"}`,
-			`{"token":"T","android":{"ttl":"600s"},"apns":{"headers":{"apns-expiration":"1600","apns-priority":"5"}},"webpush":{"headers":{"TTL":"600"}}}`,
-		},
-		{
-			"T-24 the longest time to live", `{"to":"T","time_to_live":2419200}`,
-			`{"token":"T","android":{"ttl":"2419200s"},"apns":{"headers":{"apns-expiration":"2420200","apns-priority":"5"}},"webpush":{"headers":{"TTL":"2419200"}}}`,
-		},
-		{
-			"T-26 a collapse key", `{"to":"T","collapse_key":"score"}`,
-			`{"token":"T","android":{"collapse_key":"score"},"apns":{"headers":{"apns-collapse-id":"score","apns-priority":"5"}},"webpush":{"headers":{"Topic":"score"}}}`,
-		},
-		{
-			"T-27 a collapse key of 32 characters", `{"to":"T","collapse_key":"` + key32 + `"}`,
-			`{"token":"T","android":{"collapse_key":"` + key32 + `"},"apns":{"headers":{"apns-collapse-id":"` + key32 + `","apns-priority":"5"}},"webpush":{"headers":{"Topic":"` + key32 + `"}}}`,
-		},
-		{
-			"T-27 a collapse key of 33 characters", `{"to":"T","collapse_key":"` + key33 + `"}`,
-			`{"token":"T","android":{"collapse_key":"` + key33 + `"},"apns":{"headers":{"apns-collapse-id":"` + key33 + `","apns-priority":"5"}}}`,
-		},
-		{
-			"T-27 a collapse key of 64 bytes", `{"to":"T","collapse_key":"` + key64 + `"}`,
-			`{"token":"T","android":{"collapse_key":"` + key64 + `"},"apns":{"headers":{"apns-collapse-id":"` + key64 + `","apns-priority":"5"}}}`,
-		},
-		{"T-27 a collapse key of 65 bytes", `{"to":"T","collapse_key":"` + key65 + `"}`, `{"token":"T","android":{"collapse_key":"` + key65 + `"},` + silent + `}`},
-		{
-			"T-27 a collapse key that is no base64url", `{"to":"T","collapse_key":"a b"}`,
-			`{"token":"T","android":{"collapse_key":"a b"},"apns":{"headers":{"apns-collapse-id":"a b","apns-priority":"5"}}}`,
-		},
-		{
-			"T-27 a collapse key in which a character of base64url is a byte of another", `{"to":"T","collapse_key":"\u0161"}`,
-			`{"token":"T","android":{"collapse_key":"š"},"apns":{"headers":{"apns-collapse-id":"š","apns-priority":"5"}}}`,
-		},
-		{"T-27 a collapse key that no header can hold", `{"to":"T","collapse_key":"a\nb"}`, `{"token":"T","android":{"collapse_key":"a\nb"},` + silent + `}`},
-		{"T-28 a package name", `{"to":"T","restricted_package_name":"org.example"}`, `{"token":"T","android":{"restricted_package_name":"org.example"},` + silent + `}`},
-		{"direct boot", `{"to":"T","direct_boot_ok":true}`, `{"token":"T","android":{"direct_boot_ok":true},` + silent + `}`},
-		{"an analytics label", `{"to":"T","fcm_options":{"analytics_label":"spring-1"}}`, `{"token":"T","fcm_options":{"analytics_label":"spring-1"},` + silent + `}`},
-		{"T-30 what means nothing is left out", `{"to":"T","delay_while_idle":true,"foo":{"bar":1}}`, `{"token":"T",` + silent + `}`},
-	} {
+	for _, tt := range rows {
 		for _, way := range ways {
 			t.Run(tt.name+", "+way.name, func(t *testing.T) {
 				wantV1(t, way.read(t, tt.legacy), at(0), nil, `{"message":`+tt.want+`}`)
