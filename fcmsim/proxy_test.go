@@ -128,6 +128,18 @@ func TestATunnelLosesNoByteThatCameWithTheRequest(t *testing.T) {
 	}
 }
 
+func TestATunnelThatCannotBeIsNotCounted(t *testing.T) {
+	sim := startFace(t, fcmsim.Options{})
+	for range 1001 {
+		r := httptest.NewRequest("CONNECT", "fcm.googleapis.com:443", http.NoBody)
+		w := httptest.NewRecorder() // as HTTP/2: no connection can be taken over
+		sim.HTTPHandler().ServeHTTP(w, r)
+		if w.Code != http.StatusHTTPVersionNotSupported {
+			t.Fatalf("got %d %s", w.Code, w.Body)
+		}
+	}
+}
+
 func TestWithoutATLSFaceNobodyIsAProxy(t *testing.T) {
 	f := newFace(t, fcmsim.Options{})
 	srv := httptest.NewServer(f.h)
