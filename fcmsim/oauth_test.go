@@ -501,6 +501,17 @@ func TestM_31_GooglesOwnGoLibraryGetsATokenWithTheKeyFile(t *testing.T) {
 		t.Errorf("%s %s %v", resp.Status, body, err)
 	}
 
+	// What is meant for one of the faces may be shown at another.
+	for _, audience := range []string{sim.PlainURL(), sim.FCMURL()} {
+		for _, at := range []string{sim.PlainURL(), sim.FCMURL()} {
+			cfg.Audience, cfg.TokenURL = audience+"/token", at+"/token"
+			if _, err := cfg.TokenSource(ctx).Token(); err != nil {
+				t.Errorf("meant for %s, shown at %s: %v", audience, at, err)
+			}
+		}
+	}
+	cfg.Audience = ""
+
 	sim.SetAccess(fcmsim.Access{KeyRevoked: true})
 	_, err = cfg.TokenSource(ctx).Token()
 	if e, ok := errors.AsType[*oauth2.RetrieveError](err); !ok || e.Response.StatusCode != 400 || !strings.Contains(string(e.Body), "Invalid JWT Signature.") {
