@@ -122,14 +122,13 @@ func BenchmarkSend(b *testing.B) {
 }
 
 // BenchmarkGeneralClient sends the same requests, made before, through the
-// HTTP/2 client of golang.org/x/net, as what this package would otherwise
+// HTTP/2 client of net/http, as what this package would otherwise
 // stand on (docs/adr/0007-own-http2-connection.md).
 func BenchmarkGeneralClient(b *testing.B) {
 	for _, goroutines := range []int{1, 100, 400} {
 		b.Run(fmt.Sprintf("frames/%d", goroutines), func(b *testing.B) {
 			endpoint, config := benchServer(b, "frames")
-			config.NextProtos = []string{"h2"}
-			transport := &http2.Transport{TLSClientConfig: config}
+			transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
 			defer transport.CloseIdleConnections()
 			body := benchMessage().Append(nil)
 			send := func() error {

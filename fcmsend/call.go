@@ -62,33 +62,33 @@ func newCall() any {
 	return &call{done: make(chan struct{}, 1), timer: timer}
 }
 
-// reset makes c fit for another connection.
-func (c *call) reset() {
-	c.end, c.err, c.status, c.retryAfter, c.whole = 0, nil, 0, "", false
-	c.reply = c.reply[:0]
-	c.stream = stream{declared: -1}
+// reset makes k fit for another connection.
+func (k *call) reset() {
+	k.end, k.err, k.status, k.retryAfter, k.whole = 0, nil, 0, "", false
+	k.reply = k.reply[:0]
+	k.stream = stream{declared: -1}
 }
 
 // finish hands the call back to the sender, once.
-func (c *call) finish(end ending, err error) {
-	c.end, c.err = end, err
-	c.done <- struct{}{}
+func (k *call) finish(end ending, err error) {
+	k.end, k.err = end, err
+	k.done <- struct{}{}
 }
 
 // wait returns when the call is done. If ctx ends or limit has passed before,
 // it has abandon end it, which must lead to done.
-func (c *call) wait(ctx context.Context, limit time.Duration, abandon func(*call, error)) {
-	c.timer.Reset(limit)
+func (k *call) wait(ctx context.Context, limit time.Duration, abandon func(*call, error)) {
+	k.timer.Reset(limit)
 	select {
-	case <-c.done:
+	case <-k.done:
 	case <-ctx.Done():
-		abandon(c, context.Cause(ctx))
-		<-c.done
-	case <-c.timer.C:
-		abandon(c, errTimeout)
-		<-c.done
+		abandon(k, context.Cause(ctx))
+		<-k.done
+	case <-k.timer.C:
+		abandon(k, errTimeout)
+		<-k.done
 	}
-	c.timer.Stop()
+	k.timer.Stop()
 }
 
 // alarm returns a channel that is written at t; if that is zero, never. Stop

@@ -89,6 +89,7 @@ func (o *Options) connect(ctx context.Context, nc net.Conn, address string) (net
 	// The far end says nothing before we do, so that no byte of its is lost in
 	// the buffer.
 	in := bufio.NewReaderSize(io.LimitReader(nc, maxHeader), 4<<10)
+	//nolint:bodyclose // an answer to CONNECT has none: what follows is the far end's
 	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	if err != nil {
 		return nil, errors.New("it gives no answer that is HTTP")

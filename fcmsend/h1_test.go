@@ -81,7 +81,7 @@ func (c *h1conn) accept() {
 func (c *h1conn) wantClosed() {
 	c.t.Helper()
 	c.nc.SetReadDeadline(time.Now().Add(time.Minute))
-	if _, err := c.in.ReadByte(); err != io.EOF { //nolint:errorlint // readers compare with EOF itself
+	if _, err := c.in.ReadByte(); err != io.EOF {
 		c.t.Errorf("read %v; want the connection closed", err)
 	}
 }

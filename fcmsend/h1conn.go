@@ -153,9 +153,9 @@ func (c *h1conn) read() {
 		c.mu.Lock()
 		if k := c.call; k != nil {
 			c.call = nil
-			k.status, k.retryAfter, k.whole = a.status, a.retryAfter, a.err == nil
+			k.status, k.retryAfter, k.whole = a.status, a.retryAfter, a.cut == nil
 			k.reply = append(k.reply, a.body...)
-			k.finish(answered, a.err)
+			k.finish(answered, a.cut)
 		}
 		c.mu.Unlock()
 		if a.last {
@@ -170,13 +170,14 @@ type h1answer struct {
 	status     int
 	retryAfter string
 	body       []byte
-	err        error // of the body
+	cut        error // why the body is not whole
 	last       bool  // nothing more comes on this connection
 }
 
 // answer reads one answer. Its error is one of the header.
 func (c *h1conn) answer() (h1answer, error) {
 	for {
+		//nolint:bodyclose // its Close would read what is left; the connection is closed instead
 		resp, err := http.ReadResponse(c.in, &http.Request{Method: http.MethodPost})
 		if err != nil {
 			// The library's errors quote what they could not read.
@@ -189,11 +190,15 @@ func (c *h1conn) answer() (h1answer, error) {
 			continue
 		}
 		a := h1answer{status: resp.StatusCode, retryAfter: resp.Header.Get("Retry-After")}
-		a.body, a.err = io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
-		if a.err == nil && len(a.body) > maxReply {
-			a.body, a.err = a.body[:maxReply], errTooLong
-		}
-		a.last = resp.Close || a.err != nil || resp.StatusCode < 200
+		a.readBody(resp)
 		return a, nil
 	}
+}
+
+func (a *h1answer) readBody(resp *http.Response) {
+	a.body, a.cut = io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	if a.cut == nil && len(a.body) > maxReply {
+		a.body, a.cut = a.body[:maxReply], errTooLong
+	}
+	a.last = resp.Close || a.cut != nil || resp.StatusCode < 200
 }

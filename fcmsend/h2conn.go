@@ -429,7 +429,7 @@ func (w *headerWriter) append(dst []byte, id uint32, auth string, length int) []
 			{Name: "content-type", Value: "application/json"},
 			{Name: "user-agent", Value: w.userAgent},
 		} {
-			w.enc.WriteField(f)
+			_ = w.enc.WriteField(f) // into memory: it cannot fail
 		}
 		w.cached = nil
 		if onlyIndexes(w.buf) {

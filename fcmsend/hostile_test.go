@@ -55,14 +55,11 @@ func TestR_A65_AnswersThatBreakTheRulesEndTheirStream(t *testing.T) {
 				r := conn.request()
 				answer(r)
 				var failed *sending
-				for range 2 { // which of the two was first nobody knows
-					select {
-					case <-p.done:
-						failed = p
-					case <-other.done:
-						failed, other = other, p
-					}
-					break
+				select { // which of the two was first nobody knows
+				case <-p.done:
+					failed = p
+				case <-other.done:
+					failed, other = other, p
 				}
 				failed.wantError(fcm.Unavailable, true)
 				synctest.Wait()
