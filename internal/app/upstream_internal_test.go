@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"penstock/ccs"
+	"penstock/ccsclient"
+	"penstock/ccsserver"
+	"penstock/internal/ccstest"
+)
+
+// A desk is a server that app servers log in to, and what hands messages of a
+// far end to it.
+type desk struct {
+	t   *testing.T
+	srv *ccsserver.Server
+	up  *upstream
+	l   *ccstest.Listener
+}
+
+func newDesk(t *testing.T, opt ccsserver.Options) *desk {
+	t.Helper()
+	opt.ClearText = true
+	srv, err := ccsserver.New(ccsserver.HandlerFunc(func(r *ccsserver.Request) { r.Answer(nil, nil) }),
+		ccsserver.NewKeys(map[ccs.SenderID][]string{"1": {"key"}}), &opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{t, srv, &upstream{server: srv, sender: "1"}, ccstest.Listen()}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(d.l)
+	}()
+	t.Cleanup(func() {
+		srv.Close()
+		<-served
+	})
+	return d
+}
+
+// appServer logs in, and is gone when leave is called.
+func (d *desk) appServer(opt ccsclient.Options) (leave func()) {
+	d.t.Helper()
+	opt.ClearText = true
+	opt.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return d.l.Dial(ctx) }
+	pool, err := ccsclient.NewPool("desk:1", ccsclient.Credentials{SenderID: "1", Key: "key"}, &opt)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	ran := make(chan struct{})
+	go func() {
+		defer close(ran)
+		_ = pool.Run(context.Background())
+	}()
+	if _, err := pool.Send(d.t.Context(), &ccs.Downstream{To: "t", MessageID: ccs.NewMessageID()}); err != nil {
+		d.t.Fatal(err) // it is there
+	}
+	return func() {
+		pool.Close()
+		<-ran
+		synctest.Wait()
+	}
+}
+
+var receipts atomic.Int64
+
+func receipt() *ccs.Receipt {
+	id := ccs.MessageID(fmt.Sprintf("m-%d", receipts.Add(1)))
+	return &ccs.Receipt{Category: "app", MessageID: ccs.ReceiptIDs + id, OriginalMessageID: id, Device: "d", Status: "MESSAGE_SENT_TO_DEVICE"}
+}
+
+// hand hands a receipt over, and tells how long it took.
+func (d *desk) hand() time.Duration {
+	d.t.Helper()
+	began := time.Now()
+	if err := d.up.receipt(d.t.Context(), receipt()); err != nil {
+		d.t.Fatal(err)
+	}
+	return time.Since(began)
+}
+
+// Many app servers ack no receipt: those must not stop, and yet who acks is
+// waited for.
+func TestReceiptsForThoseWhoAckNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, ccsserver.Options{})
+		leave := d.appServer(ccsclient.Options{})
+		if took := d.hand(); took != receiptPatience {
+			t.Errorf("the first took %v", took)
+		}
+		for range 5 {
+			if took := d.hand(); took != 0 {
+				t.Errorf("another took %v", took)
+			}
+		}
+		leave()
+		acks := make(chan struct{}, 100)
+		leave = d.appServer(ccsclient.Options{Receipts: func(context.Context, *ccs.Receipt) error {
+			time.Sleep(time.Second)
+			acks <- struct{}{}
+			return nil
+		}, Handlers: 10})
+		defer leave()
+		time.Sleep(time.Minute) // it gets those that were left
+		n := len(acks)
+		if took := d.hand(); took != time.Second || len(acks) != n+1 {
+			t.Errorf("of one who acks: %v, %d acked", took, len(acks)-n)
+		}
+	})
+}
+
+func TestReceiptsWaitForAnAppServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, ccsserver.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := d.up.receipt(ctx, receipt()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without an app server: %v", err)
+		}
+		// Its time to live is over: it is done with.
+		if err := d.up.receipt(t.Context(), receipt()); !errors.Is(err, ccsserver.ErrExpired) {
+			t.Errorf("in the end: %v", err)
+		}
+	})
+}
+
+func TestFullMailboxIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, ccsserver.Options{MaxWaiting: 1})
+		message := func(id ccs.MessageID) *ccs.Upstream {
+			return &ccs.Upstream{From: "d", Category: "app", MessageID: id, Data: map[string]string{}}
+		}
+		done := make(chan error, 4)
+		for _, id := range []ccs.MessageID{"u-1", "u-1", "u-2"} { // one twice, and one too many
+			go func() { done <- d.up.message(t.Context(), nil, message(id)) }()
+			synctest.Wait()
+		}
+		go func() { done <- d.up.receipt(t.Context(), receipt()) }()
+		synctest.Wait()
+		second := make(chan error, 1)
+		go func() { second <- d.up.receipt(t.Context(), receipt()) }()
+		time.Sleep(time.Minute)
+		if len(done) != 0 || len(second) != 0 {
+			t.Fatalf("acked, and nobody was there: %v", <-done)
+		}
+		defer d.appServer(ccsclient.Options{
+			Upstream: func(context.Context, ccsclient.Sender, *ccs.Upstream) error { return nil },
+			Receipts: func(context.Context, *ccs.Receipt) error { return nil },
+		})()
+		for range 4 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if err := <-second; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// On the way out nothing is acked that nobody took.
+func TestNothingIsAckedWhenTheServerCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, ccsserver.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 4)
+		hand := func() {
+			go func() {
+				done <- d.up.message(ctx, nil, &ccs.Upstream{From: "d", Category: "app", MessageID: "u-1", Data: map[string]string{}})
+			}()
+			go func() { done <- d.up.receipt(ctx, receipt()) }()
+			synctest.Wait()
+		}
+		hand() // before
+		d.srv.Close()
+		hand() // after
+		time.Sleep(time.Minute)
+		if len(done) != 0 {
+			t.Fatalf("it returned %v, which acks", <-done)
+		}
+		cancel()
+		for range 4 {
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+}
