@@ -17,7 +17,7 @@ import (
 	"penstock/internal/translate"
 )
 
-// Times of the way out (docs/flow.md, The end): everything is over within 30 s.
+// Times of the way out (docs/adr/0009-configuration-and-assembly.md): everything is over within 30 s.
 const (
 	// answerTime is how long what was taken may wait for its answer.
 	answerTime = 20 * time.Second
