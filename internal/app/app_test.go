@@ -231,12 +231,11 @@ func TestProfilesAreThereWhenSwitchedOn(t *testing.T) {
 
 func TestNotReadyWithoutRoom(t *testing.T) {
 	t.Parallel()
-	far := overCCS("127.0.0.1:1", "", "key", "")
+	far, release := slowCCS(t)
 	r := run(t, settings(t, map[string]string{"limits.messages_per_project": "1"}), far)
 	pool := r.client(sender, serverKey, &ccsclient.Options{RetryMax: -1})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if err := pool.SendFunc(ctx, &ccs.Downstream{To: "t", MessageID: "m-1"}, func(ccsclient.Answer, error) {}); err != nil {
+	answered := make(chan error, 1)
+	if err := pool.SendFunc(t.Context(), &ccs.Downstream{To: "t", MessageID: "m-1"}, func(_ ccsclient.Answer, err error) { answered <- err }); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "not ready", func() bool {
@@ -246,6 +245,8 @@ func TestNotReadyWithoutRoom(t *testing.T) {
 	if code := send(t, pool, "t"); code != "SERVICE_UNAVAILABLE" {
 		t.Errorf("one too many: %q", code)
 	}
+	until(t, "the message has its answer", func() bool { release(); return len(answered) == 1 })
+	until(t, "ready again", func() bool { status, _ := r.get("/readyz"); return status == 200 })
 }
 
 func TestWhatCannotStart(t *testing.T) {
