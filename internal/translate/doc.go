@@ -16,7 +16,7 @@
 //
 // Three words of policy hold throughout. What would change what a message means
 // is refused. What is mere ornament and would make FCM refuse the message, such
-// as a color that is none, is left out and counted (see [Ignored]). A fault that
+// as a color that is none, is left out and counted (see [Options]). A fault that
 // only the operator can mend looks like "try again later" to senders, since one
 // that looked final would make them throw good tokens away.
 package translate

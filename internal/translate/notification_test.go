@@ -126,7 +126,7 @@ func TestWordsOfV1MayPassThrough(t *testing.T) {
 			"default_vibrate_timings":true,"default_light_settings":true,"vibrate_timings":["0.500000000s","1s"],"visibility":"SECRET",
 			"notification_count":3,"proxy":"DENY","bypass_proxy_notification":true,
 			"light_settings":{"color":{"red":1,"green":0.5},"light_on_duration":"1s","light_off_duration":"2s"}}}}}`)
-		if n := translate.Ignored(m, on); n != 0 {
+		if n := ignored(t, m, *on); n != 0 {
 			t.Errorf("%d things were left out", n)
 		}
 	})
@@ -135,7 +135,7 @@ func TestWordsOfV1MayPassThrough(t *testing.T) {
 			"vibrate_timings":["1s","-1s"],"visibility":"1","notification_count":"many","proxy":"x","local_only":"true,\"title\":\"other\"",
 			"light_settings":{"color":{"red":2},"light_on_duration":"1s","light_off_duration":"2s"},"default_sound":""}}`)
 		wantV1(t, m, at(0), on, `{"message":{"token":"T","notification":{"title":"N"}}}`)
-		if n := translate.Ignored(m, on); n != 9 {
+		if n := ignored(t, m, *on); n != 9 {
 			t.Errorf("%d things were left out, want 9", n)
 		}
 	})

@@ -28,6 +28,11 @@ type Options struct {
 	// AuthenticationFailed lets CCS senders see AUTHENTICATION_FAILED when our own
 	// credential or its permission is the trouble, in place of SERVICE_UNAVAILABLE.
 	AuthenticationFailed bool
+	// Ignored is told of a message that was turned into v1 without all that stood
+	// in it: how many things were left out because they mean nothing any more, or
+	// because FCM would refuse the whole message for their sake. It is called on
+	// the goroutine of whoever translates, and is quick.
+	Ignored func(n int)
 }
 
 // An OddPriority says what becomes of a priority that nobody documented.

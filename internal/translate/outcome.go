@@ -162,7 +162,8 @@ const (
 )
 
 // LegacyResult is the word of the legacy HTTP protocol for err, as it stands in
-// results, behind Error=, and in a topic's answer. Nil is empty.
+// results, behind Error=, and in a topic's answer. Nil is empty. To one target or
+// topic InvalidParameters is answered with 400, and Unavailable with 503.
 func LegacyResult(err error) string {
 	if err == nil {
 		return ""
@@ -225,19 +226,6 @@ func invalidResult(err error, e *fcm.SendError) string {
 		}
 	}
 	return InvalidParameters
-}
-
-// LegacyStatus is the HTTP status of the answer to a legacy request for one
-// target or topic whose outcome is err. A request for many tokens is answered
-// 200, unless every one of them is 503.
-func LegacyStatus(err error) int {
-	switch LegacyResult(err) {
-	case InvalidParameters:
-		return http.StatusBadRequest
-	case Unavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusOK
 }
 
 // The least waits before a sender tries again, where FCM names none.

@@ -56,79 +56,78 @@ func TestT_46_OutcomeRows(t *testing.T) {
 		return v1(400, invalidArgument, text, violation(field, text), fcmError(invalidArgument))
 	}
 	for _, tt := range []struct {
-		name   string
-		err    error
-		nack   ccs.Code
-		word   string
-		status int
-		v1     int
+		name string
+		err  error
+		nack ccs.Code
+		word string
+		v1   int
 	}{
-		{"T-08 no target", answered(device, 400, is("message", "Recipient of the message is not set.")), ccs.CodeInvalidJSON, "MissingRegistration", 200, 0},
-		{"a malformed token", answered(device, 400, is("message.token", "The registration token is not a valid FCM registration token")), ccs.CodeBadRegistration, "InvalidRegistration", 200, 0},
-		{"a malformed token, told without violations", answered(device, 400, v1(400, invalidArgument, "The registration token is not a valid FCM registration token", fcmError(invalidArgument))), ccs.CodeBadRegistration, "InvalidRegistration", 200, 0},
-		{"a bad topic", answered(topic, 400, is("message", "Topic name contains invalid characters.")), ccs.CodeInvalidJSON, "InvalidParameters", 400, 0},
-		{"a bad condition", answered(fcm.TargetCondition, 400, v1(400, invalidArgument, "Request contains an invalid argument.")), ccs.CodeInvalidJSON, "InvalidParameters", 400, 0},
-		{"T-54 too large", answered(device, 400, v1(400, invalidArgument, "Message is too large. The maximum is 4K (4096 bytes).", google+`rpc.BadRequest"}`, fcmError(invalidArgument))), ccs.CodeInvalidJSON, "MessageTooBig", 200, 0},
-		{"T-54 too large, for Android", answered(device, 400, v1(400, invalidArgument, "Android message is too big", fcmError(invalidArgument))), ccs.CodeInvalidJSON, "MessageTooBig", 200, 0},
-		{"T-54 too large, for Apple", answered(device, 400, v1(400, invalidArgument, "iOS message is too big")), ccs.CodeInvalidJSON, "MessageTooBig", 200, 0},
-		{"a reserved key", answered(device, 400, is("message.data", "Invalid data payload key: from")), ccs.CodeInvalidJSON, "InvalidDataKey", 200, 0},
-		{"a reserved key, told without violations", answered(device, 400, v1(400, invalidArgument, "Invalid data payload key: from", fcmError(invalidArgument))), ccs.CodeInvalidJSON, "InvalidDataKey", 200, 0},
-		{"a reserved key, told by a violation alone", answered(device, 400, v1(400, invalidArgument, "Request contains an invalid argument.", violation("message.data", "Invalid data payload key: from"), fcmError(invalidArgument))), ccs.CodeInvalidJSON, "InvalidDataKey", 200, 0},
-		{"a ttl for the web", answered(device, 400, is("message.webpush.headers.TTL", "TTL must be a non-negative integer.")), ccs.CodeInvalidJSON, "InvalidTtl", 200, 0},
-		{"a ttl for Android", answered(device, 400, is("message.android.ttl", "Invalid value")), ccs.CodeInvalidJSON, "InvalidTtl", 200, 0},
-		{"a ttl for Apple", answered(device, 400, is("message.apns.headers.apns-expiration", "Invalid value")), ccs.CodeInvalidJSON, "InvalidTtl", 200, 0},
-		{"a package name", answered(device, 400, is("message.android.restricted_package_name", "Invalid value")), ccs.CodeInvalidJSON, "InvalidPackageName", 200, 0},
-		{"a package name in the other spelling", answered(device, 400, is("message.android.restrictedPackageName", "Invalid value")), ccs.CodeInvalidJSON, "InvalidPackageName", 200, 0},
-		{"another field", answered(device, 400, is("message.android.notification.color", "Invalid value")), ccs.CodeInvalidJSON, "InvalidParameters", 400, 0},
-		{"a dead token", answered(device, 404, v1(404, "NOT_FOUND", "Requested entity was not found.", fcmError("UNREGISTERED"))), ccs.CodeDeviceUnregistered, "NotRegistered", 200, 0},
-		{"a device of Apple's that is gone", answered(device, 400, v1(400, invalidArgument, "APNs device token is disabled.", apnsError(410, "Unregistered"))), ccs.CodeDeviceUnregistered, "NotRegistered", 200, 0},
-		{"the same, told otherwise", answered(device, 404, v1(404, "NOT_FOUND", "Requested entity was not found.", fcmError("UNREGISTERED"), apnsError(410, "Unregistered"))), ccs.CodeDeviceUnregistered, "NotRegistered", 200, 0},
-		{"another sender's token", answered(device, 403, v1(403, "PERMISSION_DENIED", "SenderId mismatch", fcmError("SENDER_ID_MISMATCH"))), ccs.CodeSenderIDMismatch, "MismatchSenderId", 200, 0},
-		{"the key for APNs", answered(device, 401, v1(401, "UNAUTHENTICATED", "Auth error from APNS or Web Push Service", fcmError("THIRD_PARTY_AUTH_ERROR"), apnsError(403, "InvalidProviderToken"))), ccs.CodeInvalidAPNSCredential, "InvalidApnsCredential", 200, 0},
-		{"the key for APNs, with the gateway's text", answered(device, 401, v1(401, "UNAUTHENTICATED", gatewayText, fcmError("THIRD_PARTY_AUTH_ERROR"))), ccs.CodeInvalidAPNSCredential, "InvalidApnsCredential", 200, 0},
-		{"the project's quota", answered(device, 429, v1(429, "RESOURCE_EXHAUSTED", "Quota exceeded for project_number:123", errorInfo("RATE_LIMIT_EXCEEDED"))), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-53 a device's quota", answered(device, 429, v1(429, "RESOURCE_EXHAUSTED", "x", fcmError("QUOTA_EXCEEDED"))), ccs.CodeDeviceMessageRateExceeded, "DeviceMessageRateExceeded", 200, 0},
-		{"T-53 a topic's quota", answered(topic, 429, v1(429, "RESOURCE_EXHAUSTED", "Topic quota exceeded.", fcmError("QUOTA_EXCEEDED"))), ccs.CodeTopicsMessageRateExceeded, "TopicsMessageRateExceeded", 200, 0},
-		{"T-53 a condition's quota", answered(fcm.TargetCondition, 429, v1(429, "RESOURCE_EXHAUSTED", "x", fcmError("QUOTA_EXCEEDED"))), ccs.CodeTopicsMessageRateExceeded, "TopicsMessageRateExceeded", 200, 0},
-		{"T-47 no credential", answered(device, 401, v1(401, "UNAUTHENTICATED", gatewayText, errorInfo("CREDENTIALS_MISSING"))), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-47 a wrong credential", answered(device, 401, v1(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-47 an expired credential", answered(device, 401, v1(401, "UNAUTHENTICATED", "x", errorInfo("ACCESS_TOKEN_EXPIRED"))), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-47 no permission", answered(device, 403, v1(403, "PERMISSION_DENIED", "Permission denied on projects/X", errorInfo("IAM_PERMISSION_DENIED"))), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-47 the API is off", answered(device, 403, v1(403, "PERMISSION_DENIED", "x", errorInfo("SERVICE_DISABLED"))), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-47 the scope is missing", answered(device, 403, v1(403, "PERMISSION_DENIED", "x", errorInfo("ACCESS_TOKEN_SCOPE_INSUFFICIENT"))), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-47 a 401 that is no JSON", answered(device, 401, html), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-47 a 403 that is no JSON", answered(device, 403, html), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-47 no access token to be had", &fcm.SendError{Class: fcm.Credential, Err: errors.New("invalid_grant")}, ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"inside FCM", answered(device, 500, v1(500, "INTERNAL", "Internal error encountered.", fcmError("INTERNAL"))), ccs.CodeInternalServerError, "InternalServerError", 200, 500},
-		{"overload", answered(device, 503, v1(503, "UNAVAILABLE", "The service is currently unavailable.", fcmError("UNAVAILABLE"))), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-48 HTML from a front end", answered(device, 502, html), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"too late inside Google", answered(device, 504, v1(504, "DEADLINE_EXCEEDED", "x")), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"cancelled", answered(device, 499, v1(499, "CANCELLED", "x")), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"no reply", &fcm.SendError{Class: fcm.Unavailable, Err: context.DeadlineExceeded}, ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"a 404 that names no device", answered(device, 404, v1(404, "NOT_FOUND", "Requested entity was not found.")), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-48 an unknown path", answered(device, 404, html), ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"T-25 expired", &fcm.SendError{Class: fcm.Expired}, ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"a fault of ours", errors.New("secret"), ccs.CodeInternalServerError, "InternalServerError", 200, 500},
-		{"an outcome of no class", &fcm.SendError{}, ccs.CodeInternalServerError, "InternalServerError", 200, 500},
-		{"wrapped", fmt.Errorf("lane: %w", &fcm.SendError{Class: fcm.Unregistered}), ccs.CodeDeviceUnregistered, "NotRegistered", 200, 404},
+		{"T-08 no target", answered(device, 400, is("message", "Recipient of the message is not set.")), ccs.CodeInvalidJSON, "MissingRegistration", 0},
+		{"a malformed token", answered(device, 400, is("message.token", "The registration token is not a valid FCM registration token")), ccs.CodeBadRegistration, "InvalidRegistration", 0},
+		{"a malformed token, told without violations", answered(device, 400, v1(400, invalidArgument, "The registration token is not a valid FCM registration token", fcmError(invalidArgument))), ccs.CodeBadRegistration, "InvalidRegistration", 0},
+		{"a bad topic", answered(topic, 400, is("message", "Topic name contains invalid characters.")), ccs.CodeInvalidJSON, "InvalidParameters", 0},
+		{"a bad condition", answered(fcm.TargetCondition, 400, v1(400, invalidArgument, "Request contains an invalid argument.")), ccs.CodeInvalidJSON, "InvalidParameters", 0},
+		{"T-54 too large", answered(device, 400, v1(400, invalidArgument, "Message is too large. The maximum is 4K (4096 bytes).", google+`rpc.BadRequest"}`, fcmError(invalidArgument))), ccs.CodeInvalidJSON, "MessageTooBig", 0},
+		{"T-54 too large, for Android", answered(device, 400, v1(400, invalidArgument, "Android message is too big", fcmError(invalidArgument))), ccs.CodeInvalidJSON, "MessageTooBig", 0},
+		{"T-54 too large, for Apple", answered(device, 400, v1(400, invalidArgument, "iOS message is too big")), ccs.CodeInvalidJSON, "MessageTooBig", 0},
+		{"a reserved key", answered(device, 400, is("message.data", "Invalid data payload key: from")), ccs.CodeInvalidJSON, "InvalidDataKey", 0},
+		{"a reserved key, told without violations", answered(device, 400, v1(400, invalidArgument, "Invalid data payload key: from", fcmError(invalidArgument))), ccs.CodeInvalidJSON, "InvalidDataKey", 0},
+		{"a reserved key, told by a violation alone", answered(device, 400, v1(400, invalidArgument, "Request contains an invalid argument.", violation("message.data", "Invalid data payload key: from"), fcmError(invalidArgument))), ccs.CodeInvalidJSON, "InvalidDataKey", 0},
+		{"a ttl for the web", answered(device, 400, is("message.webpush.headers.TTL", "TTL must be a non-negative integer.")), ccs.CodeInvalidJSON, "InvalidTtl", 0},
+		{"a ttl for Android", answered(device, 400, is("message.android.ttl", "Invalid value")), ccs.CodeInvalidJSON, "InvalidTtl", 0},
+		{"a ttl for Apple", answered(device, 400, is("message.apns.headers.apns-expiration", "Invalid value")), ccs.CodeInvalidJSON, "InvalidTtl", 0},
+		{"a package name", answered(device, 400, is("message.android.restricted_package_name", "Invalid value")), ccs.CodeInvalidJSON, "InvalidPackageName", 0},
+		{"a package name in the other spelling", answered(device, 400, is("message.android.restrictedPackageName", "Invalid value")), ccs.CodeInvalidJSON, "InvalidPackageName", 0},
+		{"another field", answered(device, 400, is("message.android.notification.color", "Invalid value")), ccs.CodeInvalidJSON, "InvalidParameters", 0},
+		{"a dead token", answered(device, 404, v1(404, "NOT_FOUND", "Requested entity was not found.", fcmError("UNREGISTERED"))), ccs.CodeDeviceUnregistered, "NotRegistered", 0},
+		{"a device of Apple's that is gone", answered(device, 400, v1(400, invalidArgument, "APNs device token is disabled.", apnsError(410, "Unregistered"))), ccs.CodeDeviceUnregistered, "NotRegistered", 0},
+		{"the same, told otherwise", answered(device, 404, v1(404, "NOT_FOUND", "Requested entity was not found.", fcmError("UNREGISTERED"), apnsError(410, "Unregistered"))), ccs.CodeDeviceUnregistered, "NotRegistered", 0},
+		{"another sender's token", answered(device, 403, v1(403, "PERMISSION_DENIED", "SenderId mismatch", fcmError("SENDER_ID_MISMATCH"))), ccs.CodeSenderIDMismatch, "MismatchSenderId", 0},
+		{"the key for APNs", answered(device, 401, v1(401, "UNAUTHENTICATED", "Auth error from APNS or Web Push Service", fcmError("THIRD_PARTY_AUTH_ERROR"), apnsError(403, "InvalidProviderToken"))), ccs.CodeInvalidAPNSCredential, "InvalidApnsCredential", 0},
+		{"the key for APNs, with the gateway's text", answered(device, 401, v1(401, "UNAUTHENTICATED", gatewayText, fcmError("THIRD_PARTY_AUTH_ERROR"))), ccs.CodeInvalidAPNSCredential, "InvalidApnsCredential", 0},
+		{"the project's quota", answered(device, 429, v1(429, "RESOURCE_EXHAUSTED", "Quota exceeded for project_number:123", errorInfo("RATE_LIMIT_EXCEEDED"))), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-53 a device's quota", answered(device, 429, v1(429, "RESOURCE_EXHAUSTED", "x", fcmError("QUOTA_EXCEEDED"))), ccs.CodeDeviceMessageRateExceeded, "DeviceMessageRateExceeded", 0},
+		{"T-53 a topic's quota", answered(topic, 429, v1(429, "RESOURCE_EXHAUSTED", "Topic quota exceeded.", fcmError("QUOTA_EXCEEDED"))), ccs.CodeTopicsMessageRateExceeded, "TopicsMessageRateExceeded", 0},
+		{"T-53 a condition's quota", answered(fcm.TargetCondition, 429, v1(429, "RESOURCE_EXHAUSTED", "x", fcmError("QUOTA_EXCEEDED"))), ccs.CodeTopicsMessageRateExceeded, "TopicsMessageRateExceeded", 0},
+		{"T-47 no credential", answered(device, 401, v1(401, "UNAUTHENTICATED", gatewayText, errorInfo("CREDENTIALS_MISSING"))), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-47 a wrong credential", answered(device, 401, v1(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-47 an expired credential", answered(device, 401, v1(401, "UNAUTHENTICATED", "x", errorInfo("ACCESS_TOKEN_EXPIRED"))), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-47 no permission", answered(device, 403, v1(403, "PERMISSION_DENIED", "Permission denied on projects/X", errorInfo("IAM_PERMISSION_DENIED"))), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-47 the API is off", answered(device, 403, v1(403, "PERMISSION_DENIED", "x", errorInfo("SERVICE_DISABLED"))), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-47 the scope is missing", answered(device, 403, v1(403, "PERMISSION_DENIED", "x", errorInfo("ACCESS_TOKEN_SCOPE_INSUFFICIENT"))), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-47 a 401 that is no JSON", answered(device, 401, html), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-47 a 403 that is no JSON", answered(device, 403, html), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-47 no access token to be had", &fcm.SendError{Class: fcm.Credential, Err: errors.New("invalid_grant")}, ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"inside FCM", answered(device, 500, v1(500, "INTERNAL", "Internal error encountered.", fcmError("INTERNAL"))), ccs.CodeInternalServerError, "InternalServerError", 500},
+		{"overload", answered(device, 503, v1(503, "UNAVAILABLE", "The service is currently unavailable.", fcmError("UNAVAILABLE"))), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-48 HTML from a front end", answered(device, 502, html), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"too late inside Google", answered(device, 504, v1(504, "DEADLINE_EXCEEDED", "x")), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"cancelled", answered(device, 499, v1(499, "CANCELLED", "x")), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"no reply", &fcm.SendError{Class: fcm.Unavailable, Err: context.DeadlineExceeded}, ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"a 404 that names no device", answered(device, 404, v1(404, "NOT_FOUND", "Requested entity was not found.")), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-48 an unknown path", answered(device, 404, html), ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"T-25 expired", &fcm.SendError{Class: fcm.Expired}, ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"a fault of ours", errors.New("secret"), ccs.CodeInternalServerError, "InternalServerError", 500},
+		{"an outcome of no class", &fcm.SendError{}, ccs.CodeInternalServerError, "InternalServerError", 500},
+		{"wrapped", fmt.Errorf("lane: %w", &fcm.SendError{Class: fcm.Unregistered}), ccs.CodeDeviceUnregistered, "NotRegistered", 404},
 
 		// A far end that speaks CCS.
-		{"a far end's INVALID_JSON", &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "InvalidJson : INVALID_TTL"}, ccs.CodeInvalidJSON, "InvalidParameters", 400, 400},
-		{"a far end's message that is too big", &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "InvalidJson: MESSAGE_TOO_BIG : Field"}, ccs.CodeInvalidJSON, "MessageTooBig", 200, 400},
-		{"a far end's reserved key", &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "InvalidJson: INVALID_DATA_KEY : Field"}, ccs.CodeInvalidJSON, "InvalidDataKey", 200, 400},
-		{"a far end's BAD_REGISTRATION", &ccs.NackError{Code: ccs.CodeBadRegistration}, ccs.CodeBadRegistration, "InvalidRegistration", 200, 400},
-		{"a far end's DEVICE_UNREGISTERED", &ccs.NackError{Code: ccs.CodeDeviceUnregistered}, ccs.CodeDeviceUnregistered, "NotRegistered", 200, 404},
-		{"a far end's SENDER_ID_MISMATCH", &ccs.NackError{Code: ccs.CodeSenderIDMismatch}, ccs.CodeSenderIDMismatch, "MismatchSenderId", 200, 403},
-		{"a far end's INVALID_APNS_CREDENTIAL", &ccs.NackError{Code: ccs.CodeInvalidAPNSCredential}, ccs.CodeInvalidAPNSCredential, "InvalidApnsCredential", 200, 401},
-		{"a far end's DEVICE_MESSAGE_RATE_EXCEEDED", &ccs.NackError{Code: ccs.CodeDeviceMessageRateExceeded}, ccs.CodeDeviceMessageRateExceeded, "DeviceMessageRateExceeded", 200, 429},
-		{"a far end's QUOTA_EXCEEDED", &ccs.NackError{Code: ccs.CodeQuotaExceeded}, ccs.CodeDeviceMessageRateExceeded, "DeviceMessageRateExceeded", 200, 429},
-		{"a far end's TOPICS_MESSAGE_RATE_EXCEEDED", &ccs.NackError{Code: ccs.CodeTopicsMessageRateExceeded}, ccs.CodeTopicsMessageRateExceeded, "TopicsMessageRateExceeded", 200, 429},
-		{"a far end's SERVICE_UNAVAILABLE", &ccs.NackError{Code: ccs.CodeServiceUnavailable}, ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"a far end's INTERNAL_SERVER_ERROR", &ccs.NackError{Code: ccs.CodeInternalServerError}, ccs.CodeInternalServerError, "InternalServerError", 200, 500},
-		{"T-47 a far end that does not know us", &ccs.NackError{Code: ccs.CodeAuthenticationFailed}, ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"a far end's connection is not the sender's", &ccs.NackError{Code: ccs.CodeConnectionDraining}, ccs.CodeServiceUnavailable, "Unavailable", 503, 503},
-		{"a far end's BAD_ACK is none of the sender's", &ccs.NackError{Code: ccs.CodeBadAck}, ccs.CodeInternalServerError, "InternalServerError", 200, 500},
-		{"a code that nobody knows", &ccs.NackError{Code: "WHATEVER"}, ccs.CodeInternalServerError, "InternalServerError", 200, 500},
+		{"a far end's INVALID_JSON", &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "InvalidJson : INVALID_TTL"}, ccs.CodeInvalidJSON, "InvalidParameters", 400},
+		{"a far end's message that is too big", &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "InvalidJson: MESSAGE_TOO_BIG : Field"}, ccs.CodeInvalidJSON, "MessageTooBig", 400},
+		{"a far end's reserved key", &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "InvalidJson: INVALID_DATA_KEY : Field"}, ccs.CodeInvalidJSON, "InvalidDataKey", 400},
+		{"a far end's BAD_REGISTRATION", &ccs.NackError{Code: ccs.CodeBadRegistration}, ccs.CodeBadRegistration, "InvalidRegistration", 400},
+		{"a far end's DEVICE_UNREGISTERED", &ccs.NackError{Code: ccs.CodeDeviceUnregistered}, ccs.CodeDeviceUnregistered, "NotRegistered", 404},
+		{"a far end's SENDER_ID_MISMATCH", &ccs.NackError{Code: ccs.CodeSenderIDMismatch}, ccs.CodeSenderIDMismatch, "MismatchSenderId", 403},
+		{"a far end's INVALID_APNS_CREDENTIAL", &ccs.NackError{Code: ccs.CodeInvalidAPNSCredential}, ccs.CodeInvalidAPNSCredential, "InvalidApnsCredential", 401},
+		{"a far end's DEVICE_MESSAGE_RATE_EXCEEDED", &ccs.NackError{Code: ccs.CodeDeviceMessageRateExceeded}, ccs.CodeDeviceMessageRateExceeded, "DeviceMessageRateExceeded", 429},
+		{"a far end's QUOTA_EXCEEDED", &ccs.NackError{Code: ccs.CodeQuotaExceeded}, ccs.CodeDeviceMessageRateExceeded, "DeviceMessageRateExceeded", 429},
+		{"a far end's TOPICS_MESSAGE_RATE_EXCEEDED", &ccs.NackError{Code: ccs.CodeTopicsMessageRateExceeded}, ccs.CodeTopicsMessageRateExceeded, "TopicsMessageRateExceeded", 429},
+		{"a far end's SERVICE_UNAVAILABLE", &ccs.NackError{Code: ccs.CodeServiceUnavailable}, ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"a far end's INTERNAL_SERVER_ERROR", &ccs.NackError{Code: ccs.CodeInternalServerError}, ccs.CodeInternalServerError, "InternalServerError", 500},
+		{"T-47 a far end that does not know us", &ccs.NackError{Code: ccs.CodeAuthenticationFailed}, ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"a far end's connection is not the sender's", &ccs.NackError{Code: ccs.CodeConnectionDraining}, ccs.CodeServiceUnavailable, "Unavailable", 503},
+		{"a far end's BAD_ACK is none of the sender's", &ccs.NackError{Code: ccs.CodeBadAck}, ccs.CodeInternalServerError, "InternalServerError", 500},
+		{"a code that nobody knows", &ccs.NackError{Code: "WHATEVER"}, ccs.CodeInternalServerError, "InternalServerError", 500},
 	} {
 		t.Run(tt.name+", XMPP", func(t *testing.T) {
 			nack := translate.Nack(tt.err, nil)
@@ -144,9 +143,6 @@ func TestT_46_OutcomeRows(t *testing.T) {
 		t.Run(tt.name+", HTTP", func(t *testing.T) {
 			if got := translate.LegacyResult(tt.err); got != tt.word {
 				t.Errorf("got %s, want %s", got, tt.word)
-			}
-			if got := translate.LegacyStatus(tt.err); got != tt.status {
-				t.Errorf("got %d, want %d", got, tt.status)
 			}
 		})
 		t.Run(tt.name+", v1", func(t *testing.T) {
@@ -183,8 +179,8 @@ func TestNoErrorIsNoFault(t *testing.T) {
 	if e := translate.Envelope(nil); e != nil {
 		t.Errorf("Envelope = %v", e)
 	}
-	if w, s, a := translate.LegacyResult(nil), translate.LegacyStatus(nil), translate.RetryAfter(nil); w != "" || s != 200 || a != 0 {
-		t.Errorf("%q, %d, %v", w, s, a)
+	if w, a := translate.LegacyResult(nil), translate.RetryAfter(nil); w != "" || a != 0 {
+		t.Errorf("%q, %v", w, a)
 	}
 }
 
@@ -239,8 +235,8 @@ func TestAnUnknownOutcomeIsSaidToBeOne(t *testing.T) {
 		if nack.Code != ccs.CodeServiceUnavailable || !strings.HasPrefix(nack.Text(), "outcome unknown: ") {
 			t.Errorf("%v: %v", class, nack)
 		}
-		if w, s := translate.LegacyResult(err), translate.LegacyStatus(err); w != translate.Unavailable || s != 503 {
-			t.Errorf("%v: %s, %d", class, w, s)
+		if w := translate.LegacyResult(err); w != translate.Unavailable {
+			t.Errorf("%v: %s", class, w)
 		}
 		if r := translate.Envelope(err); r.HTTPStatus != 503 || !strings.Contains(r.Message, "unknown") {
 			t.Errorf("%v: %+v", class, r)

@@ -41,51 +41,39 @@ func (at Times) expires(ttl time.Duration) time.Time {
 // breaks a rule, or its time to live is over. The strings of m are UTF-8
 // (docs/fcm-http.md, Mapping).
 func ToV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, error) {
-	out, _, err := toV1(m, at, opt)
-	return out, err
-}
-
-// Ignored is how many things ToV1 leaves out of m because they mean nothing any
-// more, or because FCM would refuse the whole message for their sake.
-func Ignored(m *ccs.Downstream, opt *Options) int {
-	_, n, _ := toV1(m, Times{}, opt)
-	return n
-}
-
-func toV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, int, error) {
 	if opt == nil {
 		opt = &Options{}
 	}
 	if opt.SizeLimit > 0 && size(m) > opt.SizeLimit {
-		return nil, 0, invalid(fcm.InvalidMessage, "message", textTooBig(opt.SizeLimit))
+		return nil, invalid(fcm.InvalidMessage, "message", textTooBig(opt.SizeLimit))
 	}
 	if m.TTL != nil && *m.TTL%time.Second != 0 {
-		return nil, 0, invalid(fcm.InvalidMessage, "message.android.ttl", "must be whole seconds")
+		return nil, invalid(fcm.InvalidMessage, "message.android.ttl", "must be whole seconds")
 	}
 	out := &fcm.Message{Condition: m.Condition}
 	if topic, ok := strings.CutPrefix(string(m.To), topicPrefix); ok {
 		// Even an empty one must not become no target.
 		if out.Topic = topic; topic == "" {
-			return nil, 0, invalid(fcm.InvalidMessage, "message", textBadTopic)
+			return nil, invalid(fcm.InvalidMessage, "message", textBadTopic)
 		}
 	} else {
 		out.Token = string(m.To)
 	}
 	var err error
 	if out.Data, err = dataOf(m, opt); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if m.AnalyticsLabel != "" {
 		out.Options = &fcm.Options{AnalyticsLabel: m.AnalyticsLabel}
 	}
 	n := notice{in: m.Notification, opt: opt, contentAvailable: m.ContentAvailable, mutableContent: m.MutableContent}
 	if err := n.read(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	out.Notification = n.common
 	p := platforms{m: m, n: &n, ttl: (*fcm.Duration)(m.TTL)}
 	if p.priority, err = priorityOf(m.Priority, opt.OddPriority); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	out.Android, out.APNS, out.Webpush = p.android(), p.apple(at), p.web()
 	if m.DelayWhileIdle {
@@ -93,12 +81,15 @@ func toV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, int, err
 	}
 	r := &fcm.SendRequest{Message: out, ValidateOnly: m.DryRun}
 	if wrong, ok := errors.AsType[*fcm.FieldError](r.Validate()); ok {
-		return nil, 0, refused(wrong)
+		return nil, refused(wrong)
 	}
 	if r, err = Age(r, at.waited()); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return r, n.ignored, nil
+	if n.ignored > 0 && opt.Ignored != nil {
+		opt.Ignored(n.ignored)
+	}
+	return r, nil
 }
 
 // topicPrefix is how a legacy target says that it is a topic.

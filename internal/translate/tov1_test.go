@@ -338,16 +338,41 @@ func TestOptionsThatCannotBeObeyed(t *testing.T) {
 }
 
 func TestT_30_WhatIsLeftOutIsCounted(t *testing.T) {
-	m := &ccs.Downstream{To: "T", DelayWhileIdle: true, Notification: map[string]string{
+	odd := &ccs.Downstream{To: "T", DelayWhileIdle: true, Notification: map[string]string{
 		"title": "N", "foo": "1", "ticker": "2", "badge": "x", "color": "red", "icon": "http://example.com/i.png", "tag": "", "sound": "",
 	}}
-	if n := translate.Ignored(m, nil); n != 6 {
-		t.Errorf("%d things were left out, want 6", n)
+	for _, tt := range []struct {
+		name string
+		m    *ccs.Downstream
+		opt  translate.Options
+		want int
+	}{
+		{"T-30 what nobody knows, and what FCM would refuse", odd, translate.Options{}, 6},
+		{"T-30 what passes through is not left out", odd, translate.Options{PassThrough: true}, 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if n := ignored(t, tt.m, tt.opt); n != tt.want {
+				t.Errorf("%d things were left out, want %d", n, tt.want)
+			}
+		})
 	}
-	if n := translate.Ignored(m, &translate.Options{PassThrough: true}); n != 5 {
-		t.Errorf("%d things were left out, want 5", n)
+	t.Run("T-30 nobody is told of nothing", func(t *testing.T) {
+		opt := &translate.Options{Ignored: func(n int) { t.Errorf("told of %d", n) }}
+		if _, err := translate.ToV1(&ccs.Downstream{To: "T", Notification: map[string]string{"title": "N"}}, at(0), opt); err != nil {
+			t.Error(err)
+		}
+		if _, err := translate.ToV1(&ccs.Downstream{DelayWhileIdle: true}, at(0), opt); err == nil {
+			t.Error("there is no target")
+		}
+	})
+}
+
+// ignored is how many things are left out of m.
+func ignored(t *testing.T, m *ccs.Downstream, opt translate.Options) (told int) {
+	t.Helper()
+	opt.Ignored = func(n int) { told += n }
+	if _, err := translate.ToV1(m, at(0), &opt); err != nil {
+		t.Fatal(err)
 	}
-	if n := translate.Ignored(&ccs.Downstream{To: "T", Notification: map[string]string{"title": "N"}}, nil); n != 0 {
-		t.Errorf("%d things were left out of nothing odd", n)
-	}
+	return told
 }
