@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"penstock/ccs"
@@ -74,7 +73,7 @@ func reply(q *translate.Legacy, outcomes []outcome) any {
 	case q.Topic() && first.word != "":
 		return toMany{Error: first.word}
 	case q.Topic():
-		return toMany{MessageID: number(first.id)}
+		return toMany{MessageID: json.Number(translate.MessageNumber(first.id, uint64(random())))}
 	case !q.Many && (a.Success+a.Failure > 0 || a.FailedRegistrationIDs != nil):
 		return group{Success: a.Success, Failure: a.Failure, Failed: a.FailedRegistrationIDs}
 	}
@@ -104,15 +103,6 @@ func (o outcome) plain() []byte {
 		text += "\nregistration_id=" + string(o.answer.RegistrationID)
 	}
 	return []byte(text)
-}
-
-// number is id as a JSON number, digit for digit. Where it is none, one is made.
-func number(id string) json.Number {
-	if id == "" || strings.Trim(id, "0123456789") != "" || id[0] == '0' {
-		n, _ := json.Marshal(random())
-		return json.Number(n)
-	}
-	return json.Number(id)
 }
 
 // random is a positive number below 2^63. Nobody need be unable to guess it.

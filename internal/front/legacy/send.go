@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -97,8 +96,5 @@ func (h *Handler) send(ctx context.Context, project string, q *translate.Legacy,
 // messageID is the last part of the name that the far end gave; where it gave
 // none, ours.
 func messageID(a downstream.Answer, m *ccs.Downstream) string {
-	if _, id, ok := strings.Cut(a.Name, "/messages/"); ok && id != "" {
-		return id
-	}
-	return string(m.MessageID)
+	return cmp.Or(translate.LastPart(a.Name), string(m.MessageID))
 }
