@@ -159,6 +159,7 @@ func TestAStormOpensTheBreaker(t *testing.T) {
 		{"R-F27 503 after all was well", 10_000, always(fcm.Unavailable), 50},
 		{"a half", 0, func(i int) fcm.Class { return []fcm.Class{0, fcm.Unavailable}[i%2] }, 20},
 		{"R-F28 one in a hundred", 0, func(i int) fcm.Class { return []fcm.Class{fcm.Unavailable, 0}[min(1, i%100)] }, 0},
+		{"R-F28 one in ninety-seven", 0, func(i int) fcm.Class { return []fcm.Class{fcm.Unavailable, 0}[min(1, i%97)] }, 0},
 		{"a quarter", 10_000, func(i int) fcm.Class { return []fcm.Class{fcm.Unavailable, 0, 0, 0}[i%4] }, 0},
 		{"dead tokens", 0, always(fcm.Unregistered), 0},
 		{"bad messages", 0, always(fcm.InvalidMessage), 0},
@@ -169,7 +170,7 @@ func TestAStormOpensTheBreaker(t *testing.T) {
 			if n, _ := c.outcomes(tt.before, always(0)); n != 0 {
 				t.Fatal("something changed while all was well")
 			}
-			n, change := c.outcomes(1000, tt.of)
+			n, change := c.outcomes(10_000, tt.of)
 			if n != tt.after {
 				t.Errorf("the breaker opened after %d outcomes, want %d", n, tt.after)
 			}

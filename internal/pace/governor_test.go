@@ -385,6 +385,7 @@ func TestTargetsAreForgotten(t *testing.T) {
 		c.try(device, pace.Outcome{})
 		c.sleep(2 * time.Minute)
 		c.try(other, pace.Outcome{}) // and another one
+		c.try(name(1), pace.Outcome{})
 		c.wantRefusal(device, fcm.DeviceQuota, 28*time.Minute)
 	})
 	t.Run("when there are too many, those that were quiet for longest first", func(t *testing.T) {

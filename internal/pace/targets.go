@@ -88,9 +88,6 @@ func (l limit) wait(n, spent int64) int64 {
 
 // refusal says whether a message must not be tried now, and for how long.
 func (t *targets) refusal(n int64, key uint64, topic bool) (fcm.Class, time.Duration) {
-	if key == 0 {
-		return 0, 0
-	}
 	class := fcm.DeviceQuota
 	if topic {
 		class = fcm.TopicQuota
@@ -150,7 +147,7 @@ func (t *targets) hold(n int64, key uint64, retryAfter time.Duration) {
 
 // release forgets that a target has had too many: it took one again.
 func (t *targets) release(n int64, key uint64) {
-	if key == 0 || t.holds.len() == 0 {
+	if t.holds.len() == 0 {
 		return
 	}
 	if h, ok := t.holds.get(key); ok && h.until <= n {
