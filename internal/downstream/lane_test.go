@@ -283,6 +283,19 @@ func TestNoTryAfterTheTimeToLive(t *testing.T) {
 	}
 }
 
+func TestALessPatientMessageIsGivenUpBeforeOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := prepare(t, newFarEnd(), unlimited())
+		patient := h.submit(to("a"))
+		time.Sleep(time.Second)
+		soon := h.submit(living("b", 3*time.Second))
+		time.Sleep(time.Minute)
+		soon.wantClass(t, fcm.Expired)
+		soon.wantAt(t, 4*time.Second)
+		patient.wantAt(t, 11*time.Second)
+	})
+}
+
 func TestS_37_NowOrNeverIsTriedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far := newFarEnd()
