@@ -58,6 +58,7 @@ type App struct {
 	projects atomic.Pointer[map[string]*project]
 	draining atomic.Bool
 	lanes    sync.WaitGroup // goroutines of projects
+	closing  sync.WaitGroup // projects that are gone or have changed, until they have ended
 
 	cfg *config.Config // Run's alone; another one when projects change
 }
@@ -87,7 +88,7 @@ func New(cfg *config.Config, opt Options) (*App, error) {
 	if a.secret, err = KeySecret(cfg.DataDir); err != nil {
 		return nil, &ConfigError{err}
 	}
-	known, err := a.keyring(cfg)
+	known, err := a.keyring(cfg, nil)
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
@@ -105,11 +106,15 @@ func New(cfg *config.Config, opt Options) (*App, error) {
 	return a, nil
 }
 
-// keyring is what the ring is to know.
-func (a *App) keyring(cfg *config.Config) ([]keys.Project, error) {
+// keyring is what the ring is to know. A project id that is not set is the one
+// of the credentials, once the project is open.
+func (a *App) keyring(cfg *config.Config, open map[string]*project) ([]keys.Project, error) {
 	var list []keys.Project
 	for _, p := range cfg.AllProjects() {
 		k := keys.Project{Name: p.Name, ProjectID: p.ProjectID, SenderID: p.Sender()}
+		if r := open[p.Name]; k.ProjectID == "" && r != nil && r.sender != nil {
+			k.ProjectID = string(r.sender.Project())
+		}
 		for _, key := range p.Keys {
 			record, err := a.record(key)
 			if err != nil {

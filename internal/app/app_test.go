@@ -36,7 +36,9 @@ func codeOf(t *testing.T, err error) string {
 func TestThreeFrontsLeadToFCM(t *testing.T) {
 	t.Parallel()
 	sim := simulator(t)
-	r := run(t, settings(t, nil), overFCM(sim))
+	p := overFCM(sim)
+	p.ProjectID = "" // the credentials tell it
+	r := run(t, settings(t, nil), p)
 	live, dead := sim.Tokens()[0], sim.DeadTokens()[0]
 
 	if status, body := r.post(serverKey, string(live)); status != 200 || !strings.Contains(body, `"success":1`) {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -129,8 +130,8 @@ func (a *App) shutdown() {
 	}
 	if a.web != nil {
 		end(func(ctx context.Context) error {
-			defer a.web.Close()
-			return a.web.Shutdown(ctx)
+			err := a.web.Shutdown(ctx)
+			return errors.Join(err, a.web.Close())
 		})
 	}
 	answers, stop := context.WithTimeout(limit, answerTime)
@@ -150,6 +151,7 @@ func (a *App) shutdown() {
 		}
 	}
 	a.closeProjects(limit)
+	a.closing.Wait()
 	a.lanes.Wait()
 	if a.admin != nil {
 		_ = a.admin.Close()

@@ -26,7 +26,12 @@ func (a *App) openAll(ctx context.Context) error {
 		}
 		open[p.Name] = r
 	}
-	return nil
+	// Now the ids are known that stand in credentials alone.
+	list, err := a.keyring(a.cfg, open)
+	if err == nil {
+		err = a.ring.Replace(list)
+	}
+	return err
 }
 
 // closeProjects closes what is open, all at once.
@@ -40,10 +45,7 @@ func (a *App) closeProjects(ctx context.Context) {
 
 // watchProjects takes changes of projects.json over until ctx ends.
 func (a *App) watchProjects(ctx context.Context) {
-	seen, _ := config.BookStamp(a.cfg.DataDir)
-	var closing sync.WaitGroup
-	defer closing.Wait()
-	broken, complaint := false, ""
+	seen, broken, complaint := a.cfg.Book.Stamp(), false, ""
 	for pause(ctx, lookAgain) == nil {
 		stamp, err := config.BookStamp(a.cfg.DataDir)
 		if err == nil && stamp.Same(seen) && !broken {
@@ -51,11 +53,13 @@ func (a *App) watchProjects(ctx context.Context) {
 		}
 		var cfg *config.Config
 		if err == nil {
+			if cfg, err = a.readBook(); err == nil {
+				stamp = cfg.Book.Stamp()
+			}
 			seen = stamp
-			cfg, err = a.readBook()
 		}
 		if err == nil {
-			err = a.apply(ctx, cfg, &closing)
+			err = a.apply(ctx, cfg)
 		}
 		broken = err != nil // what hinders may be mended without another change
 		if err == nil {
@@ -77,37 +81,17 @@ func (a *App) readBook() (*config.Config, error) {
 	}
 	cfg, err := a.cfg.WithBook(book)
 	if err != nil {
-		a.revoke(book)
+		left := a.cfg.WithKeysLeft(book)
+		a.useKeys(left, *a.projects.Load())
+		a.cfg = left
 	}
 	return cfg, err
 }
 
-// revoke takes keys away that the book has no more, and changes nothing else.
-func (a *App) revoke(book *config.Book) {
-	left := &config.Book{}
-	for _, old := range a.cfg.Book.Projects {
-		p := *old
-		p.Keys = slices.DeleteFunc(slices.Clone(old.Keys), func(k *config.Key) bool {
-			now := book.Project(old.Name)
-			return now == nil || !hasKey(now, k)
-		})
-		left.Projects = append(left.Projects, &p)
-	}
-	cfg := *a.cfg
-	cfg.Book = left
-	a.useKeys(&cfg)
-}
-
-func hasKey(p *config.Project, k *config.Key) bool {
-	return slices.ContainsFunc(p.Keys, func(o *config.Key) bool {
-		return o.Hash == k.Hash && o.Text().Reveal() == k.Text().Reveal() && slices.Equal(o.Fronts, k.Fronts)
-	})
-}
-
 // useKeys makes the keys of cfg those that count. Streams of a project that lost
 // a key are drained: whoever has another one logs in again, and loses nothing.
-func (a *App) useKeys(cfg *config.Config) {
-	list, err := a.keyring(cfg)
+func (a *App) useKeys(cfg *config.Config, open map[string]*project) {
+	list, err := a.keyring(cfg, open)
 	if err == nil {
 		err = a.ring.Replace(list)
 	}
@@ -125,7 +109,7 @@ func (a *App) useKeys(cfg *config.Config) {
 	for _, old := range a.cfg.AllProjects() {
 		p := now[old.Name]
 		lost := p == nil || p.SenderID != old.SenderID ||
-			slices.ContainsFunc(old.Keys, func(k *config.Key) bool { return !hasKey(p, k) })
+			slices.ContainsFunc(old.Keys, func(k *config.Key) bool { return !p.HasKey(k) })
 		if !lost {
 			continue
 		}
@@ -141,7 +125,7 @@ func (a *App) useKeys(cfg *config.Config) {
 
 // apply makes cfg the one that counts. Projects that go the same way as before
 // go on as they are.
-func (a *App) apply(ctx context.Context, cfg *config.Config, closing *sync.WaitGroup) error {
+func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	before := *a.projects.Load()
 	open := maps.Clone(before)
 	var failed error
@@ -156,7 +140,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config, closing *sync.WaitG
 		}
 		open[p.Name] = r
 	}
-	a.useKeys(cfg)
+	a.useKeys(cfg, open)
 	a.cfg = cfg
 	for name := range before {
 		if !slices.ContainsFunc(cfg.AllProjects(), func(p *config.Project) bool { return p.Name == name }) {
@@ -168,7 +152,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config, closing *sync.WaitG
 		if open[name] == old {
 			continue
 		}
-		closing.Go(func() {
+		a.closing.Go(func() {
 			limit, cancel := context.WithTimeout(context.Background(), answerTime)
 			defer cancel()
 			old.close(limit)

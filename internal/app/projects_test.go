@@ -92,6 +92,9 @@ func TestARunningServerTakesChangesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the second key counts", func() bool { status, _ := r.post(secondKey, live); return status == 200 })
+	if n := r.metric(`penstock_token_refreshes_total{outcome="ok",project="shop"}`); n != "1" {
+		t.Errorf("a new key made a new sender: %s tokens were fetched", n)
+	}
 	if status, body := r.get("/readyz"); status != 200 || !strings.Contains(body, `"project":"news"`) {
 		t.Errorf("%d %s", status, body)
 	}
@@ -143,6 +146,17 @@ func TestARunningServerTakesChangesOver(t *testing.T) {
 	until(t, "its figures are gone", func() bool { _, body := r.get("/metrics"); return !strings.Contains(body, `project="shop"`) })
 }
 
+// A change between reading the configuration and serving is not overlooked.
+func TestChangesWhileItStartsAreSeen(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	cfg := settings(t, nil)
+	const key = "psk_quickquickquickq"
+	edit(t, cfg, func(b *config.Book) { b.Projects = append(b.Projects, made(t, cfg.DataDir, key, overFCM(sim))) })
+	r := run(t, cfg)
+	until(t, "the project sends", func() bool { status, _ := r.post(key, string(sim.Tokens()[0])); return status == 200 })
+}
+
 // What else is wrong with the file keeps no stolen key alive.
 func TestRevokedKeysGoThoughTheRestIsBroken(t *testing.T) {
 	t.Parallel()
@@ -161,6 +175,11 @@ func TestRevokedKeysGoThoughTheRestIsBroken(t *testing.T) {
 		status2, _ := r.post(stolen, live)
 		return status == 200 && status2 == 200
 	})
+	opt, state := watched()
+	pool := r.client(sim.SenderID(), good, opt)
+	if code := send(t, pool, ccs.RegistrationToken(live)); code != "" {
+		t.Fatal(code)
+	}
 	edit(t, r.cfg, func(b *config.Book) {
 		b.Project("shop").Keys = b.Project("shop").Keys[:1]
 		b.Project("shop").Transport.FCM.CAFile = filepath.Join(dir, "nowhere")
@@ -169,8 +188,14 @@ func TestRevokedKeysGoThoughTheRestIsBroken(t *testing.T) {
 	if status, _ := r.post(good, live); status != 200 {
 		t.Errorf("the good key: %d", status)
 	}
-	if !strings.Contains(r.log.String(), "nowhere") {
-		t.Error("nobody is told what is wrong")
+	// It is looked at again and again, and that disturbs nobody.
+	until(t, "the stream is back", func() bool { opened, _, _ := state(); return opened == 2 })
+	for _, name := range []string{"nowhere-1", "nowhere-2", "nowhere-3"} {
+		edit(t, r.cfg, func(b *config.Book) { b.Project("shop").Transport.FCM.CAFile = filepath.Join(dir, name) })
+		until(t, "the operator is told", func() bool { return strings.Contains(r.log.String(), name) })
+	}
+	if opened, drained, _ := state(); opened != 2 || drained != 1 {
+		t.Errorf("%d streams were opened, %d drained", opened, drained)
 	}
 }
 

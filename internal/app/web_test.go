@@ -177,7 +177,7 @@ func TestFrontsOverTLSOfTheOwnCA(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			resp.Body.Close()
-			client.CloseIdleConnections()
+			t.Cleanup(client.CloseIdleConnections)
 			if want := map[bool]int{true: 2, false: 1}[http2]; resp.StatusCode != 200 || resp.ProtoMajor != want {
 				t.Errorf("%s: %d over HTTP/%d", name, resp.StatusCode, resp.ProtoMajor)
 			}
@@ -187,6 +187,10 @@ func TestFrontsOverTLSOfTheOwnCA(t *testing.T) {
 	if conn, err := tls.Dial("tcp", r.addr.HTTP[0], old); err == nil {
 		conn.Close()
 		t.Error("TLS 1.1 is taken")
+	}
+	began := time.Now()
+	if err := r.end(); err != nil || time.Since(began) > 10*time.Second {
+		t.Errorf("with idle connections the end took %v, %v", time.Since(began), err)
 	}
 }
 

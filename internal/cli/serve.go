@@ -214,7 +214,7 @@ func (c *serveCmd) runSim(e *env, cfg *config.Config) error {
 	}
 	control := sim.ControlServer()
 	go func() { _ = control.Serve(l) }()
-	defer control.Close()
+	defer func() { _ = control.Close() }() // nobody waits for its answers any more
 
 	if err := c.simConfig(cfg, sim); err != nil {
 		return err

@@ -354,10 +354,10 @@ func TestR_F40_ServeEndsUnderLoad(t *testing.T) {
 			continue
 		}
 		read(t, line, &a)
-		switch {
-		case a.Answer == "ack":
+		switch a.Answer {
+		case "ack":
 			acked++
-		case a.Answer == "nack":
+		case "nack":
 			t.Errorf("a message was nacked on the way out: %+v", a)
 		}
 	}

@@ -3,10 +3,8 @@ package config
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +16,7 @@ type Book struct {
 	Projects []*Project
 
 	places map[string]string
+	stamp  Stamp // of the file that was read
 }
 
 func (b *Book) settings() []setting {
@@ -36,7 +35,11 @@ func BookPath(dataDir string) string { return filepath.Join(dataDir, bookFile) }
 func ReadBook(dataDir string) (*Book, error) {
 	b := &Book{places: make(map[string]string)}
 	path := BookPath(dataDir)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	var err error
+	if b.stamp, err = BookStamp(dataDir); err != nil { // before it is read: a change meanwhile shows
+		return nil, Problems{missing(err)}
+	}
+	if b.stamp.info == nil {
 		return b, nil
 	}
 	l := loader{places: b.places}
@@ -71,6 +74,26 @@ func (c *Config) addPlaces(b *Book) {
 			c.places[path] = at
 		}
 	}
+}
+
+// Stamp tells which state of the file the book was read from.
+func (b *Book) Stamp() Stamp { return b.stamp }
+
+// WithKeysLeft is the configuration without those keys of its book that b has no
+// more. Nothing else is taken from b, and nothing is checked: it is for a book
+// that cannot be used as a whole.
+func (c *Config) WithKeysLeft(b *Book) *Config {
+	n := *c
+	left := *c.Book
+	left.Projects = nil
+	for _, old := range c.Book.Projects {
+		p := *old
+		now := b.Project(old.Name)
+		p.Keys = slices.DeleteFunc(slices.Clone(old.Keys), func(k *Key) bool { return now == nil || !now.HasKey(k) })
+		left.Projects = append(left.Projects, &p)
+	}
+	n.Book = &left
+	return &n
 }
 
 // Write puts the book into a data directory, in one step: whoever reads it

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"net/url"
+	"slices"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -209,6 +210,13 @@ func (u *Upstream) settings() []setting {
 	return []setting{
 		{key: "to", to: &u.To, def: "ccs", words: []string{"ccs"}, doc: "Who gets them: ccs is the project's CCS streams. Empty: nobody, and the far end keeps them."},
 	}
+}
+
+// HasKey reports whether p has a key that is k and counts where k does.
+func (p *Project) HasKey(k *Key) bool {
+	return slices.ContainsFunc(p.Keys, func(o *Key) bool {
+		return o.Hash == k.Hash && o.Text().Reveal() == k.Text().Reveal() && slices.Equal(o.Fronts, k.Fronts)
+	})
 }
 
 // SameWay reports whether p goes the same way as q, whoever may send for it:
