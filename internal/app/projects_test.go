@@ -104,6 +104,14 @@ func TestARunningServerTakesChangesOver(t *testing.T) {
 	if code := send(t, pool, ccs.RegistrationToken(live)); code != "" {
 		t.Errorf("over CCS: %s", code)
 	}
+	// Neither does a project without streams that loses a key.
+	inUse := func() int { return strings.Count(r.log.String(), "the changed projects are in use") }
+	before := inUse()
+	edit(t, r.cfg, func(b *config.Book) { b.Project("news").Keys = nil })
+	until(t, "that is in use", func() bool { return inUse() > before })
+	if code := send(t, pool, ccs.RegistrationToken(live)); code != "" {
+		t.Errorf("over CCS: %s", code)
+	}
 	if opened, drained, _ := state(); opened != 1 || drained != 0 {
 		t.Errorf("the stream was disturbed: %d opened, %d drained", opened, drained)
 	}

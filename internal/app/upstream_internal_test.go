@@ -166,6 +166,31 @@ func TestFullMailboxIsTriedAgain(t *testing.T) {
 	})
 }
 
+// A copy that a second stream brings is acked when an app server has taken the
+// message, and not because the first one is there.
+func TestACopyWaitsForTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, ccsserver.Options{})
+		done := make(chan error, 2)
+		for range 2 {
+			go func() {
+				done <- d.up.message(t.Context(), nil, &ccs.Upstream{From: "d", Category: "app", MessageID: "u-1", Data: map[string]string{}})
+			}()
+			synctest.Wait()
+		}
+		time.Sleep(time.Minute)
+		if len(done) != 0 {
+			t.Fatalf("it returned %v, and nobody was there", <-done)
+		}
+		defer d.appServer(ccsclient.Options{Upstream: func(context.Context, ccsclient.Sender, *ccs.Upstream) error { return nil }})()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // On the way out nothing is acked that nobody took.
 func TestNothingIsAckedWhenTheServerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

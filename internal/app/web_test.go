@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -107,6 +108,25 @@ func TestBadHTTP(t *testing.T) {
 	}
 	if got := r.metric(`penstock_limit_hits_total{limit="http_body_bytes"}`); got != "1" {
 		t.Errorf("%s bodies were too large", got)
+	}
+}
+
+func TestR_A34_HandshakesThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	r := run(t, settings(t, map[string]string{"http.own_tls": "true", "limits.http_header_timeout": "300ms"}))
+	for _, begin := range []string{"", "\x16\x03\x01"} {
+		conn, err := net.Dial("tcp", r.addr.HTTP[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, begin); err != nil {
+			t.Fatal(err)
+		}
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after %q the connection stays", begin)
+		}
 	}
 }
 
