@@ -81,6 +81,21 @@ func TestLookupKeepsToTheFrontsOfAKey(t *testing.T) {
 	}
 }
 
+// A hash is found by its beginning and compared to its end.
+func TestAHashThatBeginsAlikeIsAnother(t *testing.T) {
+	s := keys.NewSecret()
+	alike := record(s, "alike", shopKey)
+	alike.Hash[len(alike.Hash)-1] ^= 1
+	ring := newRing(t, s, []keys.Project{{Name: "news", Keys: []keys.Record{alike}}})
+	if p, ok := ring.Lookup(shopKey, keys.V1); ok {
+		t.Errorf("the key speaks for %s", p.Name)
+	}
+	ring = newRing(t, s, []keys.Project{{Name: "news", Keys: []keys.Record{alike}}, {Name: "shop", Keys: []keys.Record{record(s, "k", shopKey)}}})
+	if p, ok := ring.Lookup(shopKey, keys.V1); !ok || p.Name != "shop" {
+		t.Errorf("the key speaks for %v", p)
+	}
+}
+
 func TestAuthenticateWantsTheSendersOwnKey(t *testing.T) {
 	s := keys.NewSecret()
 	list := projects(s)
@@ -383,6 +398,10 @@ func TestR_A54_KeysAndSecretsShowNothingOfThemselves(t *testing.T) {
 	text := texts(s) + texts(&s) + texts(struct{ S, s keys.Secret }{s, s}) + texts(ring)
 	if shows(text, s.Reveal()) || bytes.Contains([]byte(text), raw) || strings.Contains(text, fmt.Sprint(raw[0], raw[1], raw[2], raw[3], raw[4], raw[5])) {
 		t.Errorf("a secret shows itself:\n%s", text)
+	}
+	h := s.Hash(shopKey)
+	if whole, _ := h.MarshalText(); len(h.String()) > 12 || h.String() == s.Hash(newsKey).String() || !strings.Contains(string(whole), strings.TrimSuffix(h.String(), "…")) {
+		t.Errorf("a hash is told as %s", h)
 	}
 	if !shows(fmt.Sprintf("%x", k.Reveal()), k.Reveal()) {
 		t.Error("this test would not notice")

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +128,19 @@ func zip(t *testing.T, text string) string {
 func padded(n int) string {
 	const begin, end = `{"message":{"token":"T"},"x":"`, `"}`
 	return begin + strings.Repeat("x", n-len(begin)-len(end)) + end
+}
+
+// What is too large is not inflated any further.
+func TestR_A37_ABombOfGzipTakesNoMemory(t *testing.T) {
+	f := newFront(t, good, nil)
+	bomb := zip(t, strings.Repeat(" ", 32<<20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := f.ask(t, "POST", path, bomb, "Authorization", "Bearer "+key, "Content-Encoding", "gzip")
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; got.status != 413 || n > 16<<20 {
+		t.Errorf("got %d, and it took %d bytes", got.status, n)
+	}
 }
 
 func TestF_10_R_A37_BodiesAndTheirLabels(t *testing.T) {
