@@ -28,6 +28,8 @@ type Lane interface {
 	Submit(m *downstream.Message, answer func(downstream.Answer, error))
 }
 
+var _ Lane = (*downstream.Lane)(nil)
+
 // Options are what may be left out. A nil pointer is the zero value.
 type Options struct {
 	// Parse says how the requests of a project are read. It may return nil, and

@@ -1,14 +1,17 @@
 package legacy_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/ccs"
+	"penstock/internal/downstream"
 	"penstock/internal/front/legacy"
 	"penstock/internal/keys"
 	"penstock/internal/translate"
@@ -195,6 +198,43 @@ func TestT_06_AThousandIDsAndNoMore(t *testing.T) {
 		}
 	}
 	f.quiet(t)
+}
+
+// A thousand at once, through a lane that has just begun and paces as towards
+// Google: all have their verdicts in time.
+func TestT_06_AThousandIDsPassALaneThatBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := downstream.New(accepting{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := make(chan error, 1)
+		go func() { ran <- l.Run(context.Background()) }()
+		f := newFront(t, nil, nil)
+		f.Handler = legacy.New(ringOf(t), func(string) legacy.Lane { return l }, nil)
+		list := make([]string, translate.MaxTargets)
+		for i := range list {
+			list[i] = fmt.Sprintf(`"token-%04d"`, i)
+		}
+		got := f.post(t, `{"registration_ids":[`+strings.Join(list, ",")+`]}`)
+		if got.status != 200 || !strings.Contains(got.body, `"success":1000,"failure":0`) || !strings.Contains(got.body, `{"message_id":"token-0999"}]}`) {
+			t.Errorf("got %d %.100s", got.status, got.body)
+		}
+		if err := l.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// accepting is a far end that takes its time and everything else.
+type accepting struct{}
+
+func (accepting) Send(_ context.Context, m *downstream.Message) (downstream.Answer, error) {
+	time.Sleep(50 * time.Millisecond)
+	return downstream.Answer{Name: "projects/p/messages/" + string(m.CCS.To)}, nil
 }
 
 // What is refused as a whole sends nothing, and is told once.

@@ -26,6 +26,8 @@ type Lane interface {
 	Submit(m *downstream.Message, answer func(downstream.Answer, error))
 }
 
+var _ Lane = (*downstream.Lane)(nil)
+
 // Options are what may be left out. A nil pointer is the zero value.
 type Options struct {
 	// Strict refuses fields and names of enumerations that the schema does not
