@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -28,6 +29,9 @@ type Options struct {
 	LogTo io.Writer
 	// Ready is called once when everything listens.
 	Ready func(Addresses)
+	// AnswerTime is how long, on the way out, what was taken may wait for its
+	// answer. Default 20 s: all is over within 30 s then.
+	AnswerTime time.Duration
 }
 
 // Addresses are where an [App] listens, such as 127.0.0.1:5235; as the listeners
@@ -76,6 +80,9 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 // data directory: the CA, and the secret of the key hashes. An error that is no
 // [*ConfigError] is none of the configuration's.
 func New(cfg *config.Config, opt Options) (*App, error) {
+	if opt.AnswerTime == 0 {
+		opt.AnswerTime = 20 * time.Second
+	}
 	a := &App{opt: opt, log: slog.New(slog.DiscardHandler), cfg: cfg, reg: prometheus.NewRegistry()}
 	if opt.LogTo != nil {
 		a.log = observe.NewLog(opt.LogTo, cfg.Log.Format, cfg.Log.Level)

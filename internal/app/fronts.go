@@ -18,10 +18,9 @@ import (
 	"penstock/internal/translate"
 )
 
-// Times of the way out (docs/adr/0009-configuration-and-assembly.md): everything is over within 30 s.
+// Times of the way out, beside [Options.AnswerTime]
+// (docs/adr/0009-configuration-and-assembly.md).
 const (
-	// answerTime is how long what was taken may wait for its answer.
-	answerTime = 20 * time.Second
 	// cutTime is how long what then is cut may take to be told.
 	cutTime = 5 * time.Second
 	// lastCall is when a stream that still sends is told to go elsewhere.
@@ -54,7 +53,7 @@ func (a *App) makeCCS(cfg *config.Config) error {
 			PerAddress: l.CCSUnauthenticatedPerPeer, Rate: float64(l.UnauthenticatedPeersPerSec),
 			Unauthenticated: l.CCSUnauthenticated, PerSender: l.CCSStreamsPerSender,
 		},
-		Drain:  ccsserver.DrainTimes{LastCall: lastCall, Limit: answerTime},
+		Drain:  ccsserver.DrainTimes{LastCall: lastCall, Limit: a.opt.AnswerTime},
 		Events: a.obs.CCS(),
 	})
 	return err
@@ -114,7 +113,7 @@ func (a *App) makeWeb(cfg *config.Config) error {
 // until the end that we are not ready.
 func (a *App) shutdown() {
 	a.draining.Store(true)
-	limit, cancel := context.WithTimeout(context.Background(), answerTime+cutTime)
+	limit, cancel := context.WithTimeout(context.Background(), a.opt.AnswerTime+cutTime)
 	defer cancel()
 	fronts := make(chan struct{}, 2)
 	ends := 0
@@ -134,7 +133,7 @@ func (a *App) shutdown() {
 			return errors.Join(err, a.web.Close())
 		})
 	}
-	answers, stop := context.WithTimeout(limit, answerTime)
+	answers, stop := context.WithTimeout(limit, a.opt.AnswerTime)
 	defer stop()
 	for ended := 0; ended < ends; ended++ {
 		select {

@@ -113,10 +113,16 @@ type running struct {
 // run starts an App and waits until it listens.
 func run(t *testing.T, cfg *config.Config, projects ...*config.Project) *running {
 	t.Helper()
+	return runWith(t, app.Options{}, cfg, projects...)
+}
+
+func runWith(t *testing.T, opt app.Options, cfg *config.Config, projects ...*config.Project) *running {
+	t.Helper()
 	r := &running{t: t, cfg: cfg, log: new(lockedText), done: make(chan error, 1)}
 	cfg.Projects = append(cfg.Projects, projects...)
 	ready := make(chan app.Addresses, 1)
-	a, err := app.New(cfg, app.Options{LogTo: r.log, Ready: func(addr app.Addresses) { ready <- addr }})
+	opt.LogTo, opt.Ready = r.log, func(addr app.Addresses) { ready <- addr }
+	a, err := app.New(cfg, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,7 +153,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 			continue
 		}
 		a.closing.Go(func() {
-			limit, cancel := context.WithTimeout(context.Background(), answerTime)
+			limit, cancel := context.WithTimeout(context.Background(), a.opt.AnswerTime)
 			defer cancel()
 			old.close(limit)
 			if (*a.projects.Load())[name] == nil {

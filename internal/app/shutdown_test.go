@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"penstock/ccs"
 	"penstock/ccsclient"
 	"penstock/ccsserver"
+	"penstock/internal/app"
 	"penstock/internal/config"
 	"penstock/internal/localca"
 )
@@ -209,5 +211,36 @@ func TestR_F40_WhatIsOnItsWayIsAnswered(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", r.addr.Admin); err == nil {
 		t.Error("the admin listener is still there")
+	}
+}
+
+// A far end that never answers does not keep the process: whoever waits is told
+// that nobody knows.
+func TestR_F40_WhatHasNoAnswerInTimeIsToldSo(t *testing.T) {
+	t.Parallel()
+	far, _ := slowCCS(t)
+	r := runWith(t, app.Options{AnswerTime: 500 * time.Millisecond}, settings(t, nil), far)
+	answers := make(chan string, 2)
+	go func() {
+		status, body := r.post(serverKey, "t")
+		answers <- fmt.Sprint(status, " ", body)
+	}()
+	pool := r.client(sender, serverKey, &ccsclient.Options{RetryMax: -1})
+	go func() { answers <- send(t, pool, "t") }()
+	until(t, "both are on their way", func() bool { return r.metric(`penstock_lane_in_flight_messages{project="shop"}`) == "2" })
+	began := time.Now()
+	if err := r.end(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if took := time.Since(began); took < 500*time.Millisecond || took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	for range 2 {
+		if got := <-answers; got != "SERVICE_UNAVAILABLE" && !strings.HasPrefix(got, "503 ") && !strings.Contains(got, `"Unavailable"`) {
+			t.Errorf("got %s", got)
+		}
+	}
+	if !strings.Contains(r.log.String(), "outcome is unknown") {
+		t.Error("nobody is told")
 	}
 }
