@@ -27,6 +27,10 @@ func newV1(t testing.TB, opt fcmsim.Options) *v1Face {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { sim.Close() })
+	return v1Of(t, sim)
+}
+
+func v1Of(t testing.TB, sim *fcmsim.Sim) *v1Face {
 	return &v1Face{face{Sim: sim, t: t, h: sim.HTTPHandler()}, "Bearer " + sim.AccessToken()}
 }
 

@@ -53,12 +53,18 @@ const (
 	// maxRefused bounds the streams that were refused and that the client has
 	// not ended yet; at the bound the connection ends.
 	maxRefused = 1000
+	// maxPending bounds the layer's own frames that a client does not read; at
+	// the bound the connection ends.
+	maxPending = 64 << 10
 	// goodbyeTime is how long a client may take to close a connection that
 	// takes nothing more. Closing at once could destroy what was sent last.
 	goodbyeTime = time.Second
 )
 
-var errEnded = errors.New("h2wire: the connection was ended by GOAWAY")
+var (
+	errEnded = errors.New("h2wire: the connection was ended by GOAWAY")
+	errDeaf  = errors.New("h2wire: the client does not read what it is told")
+)
 
 // A Conn is a connection with the layer on it. One goroutine may read at a time
 // and one may write; the other methods may be called by any. It has no method

@@ -161,8 +161,12 @@ func (c *Conn) clientHeaders(h frameHeader) (act, error) {
 		c.forget(h)
 		full = len(c.refused) > maxRefused
 	}
+	deaf := len(c.pending) > maxPending
 	c.mu.Unlock()
-	if full {
+	switch {
+	case deaf:
+		return drop, errDeaf
+	case full:
 		return drop, c.end(codeEnhanceYourCalm, "too_many_refused_streams", errEnded)
 	}
 	c.flush()
@@ -239,7 +243,11 @@ func (c *Conn) clientFrame(h frameHeader) (act, error) {
 		// The connection's window is for the streams that live, too.
 		c.pending = appendWindow(c.pending, 0, h.length)
 	}
+	deaf := len(c.pending) > maxPending
 	c.mu.Unlock()
+	if deaf {
+		return drop, errDeaf
+	}
 	c.flush()
 	return drop, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"penstock/internal/ccstest"
 	"penstock/internal/h2wire"
@@ -350,6 +351,41 @@ func TestStreamsAreRefusedBeforeTheyAreRead(t *testing.T) {
 	})
 }
 
+func TestAClientThatReadsNothingIsLetGo(t *testing.T) {
+	var text strings.Builder
+	fr := http2.NewFramer(&text, nil)
+	for _, shape := range []string{"data of streams above GOAWAY", "refused streams"} {
+		t.Run(shape, func(t *testing.T) {
+			text.Reset()
+			text.WriteString(http2.ClientPreface)
+			c := client{t: t}
+			c.enc = hpack.NewEncoder(&c.block)
+			opt := &h2wire.Options{MaxStreams: 100, NewStream: func() h2wire.Verdict { return h2wire.GoAway }}
+			if shape == "refused streams" {
+				opt.NewStream = func() h2wire.Verdict { return h2wire.Refuse }
+			}
+			block := c.request("POST", "https", "/")
+			for i := range 20_000 {
+				id := uint32(1)
+				if shape == "refused streams" {
+					id = uint32(2*i + 1)
+				}
+				if i == 0 || id > 1 {
+					fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true, EndStream: id > 1})
+				}
+				if id == 1 {
+					fr.WriteData(id, false, []byte{1})
+				}
+			}
+			p := &pieces{text: []byte(text.String()), size: 4000}
+			// Nothing can be written before the server's SETTINGS, which do not come.
+			if _, err := io.Copy(io.Discard, h2wire.Wrap(p, opt)); err == nil || len(p.text) == 0 {
+				t.Error("all was read, and what was to be said was kept")
+			}
+		})
+	}
+}
+
 // TestOwnFramesStandBetweenTheServers writes the server's frames in pieces, and
 // has the layer say GOAWAY in the middle of each.
 func TestOwnFramesStandBetweenTheServers(t *testing.T) {
@@ -363,6 +399,9 @@ func TestOwnFramesStandBetweenTheServers(t *testing.T) {
 		c := h2wire.Wrap(p, &h2wire.Options{MaxStreams: 100})
 		if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
 			t.Fatal(err)
+		}
+		if cut == 0 {
+			c.GoAway() // before the server has said anything
 		}
 		io.WriteString(c, text[:cut])
 		c.GoAway()
@@ -379,8 +418,9 @@ func TestOwnFramesStandBetweenTheServers(t *testing.T) {
 			}
 			kinds = append(kinds, f.Header().Type.String())
 		}
+		first := kinds[0]
 		slices.Sort(kinds)
-		if got := fmt.Sprint(kinds); got != "[DATA GOAWAY SETTINGS]" {
+		if got := fmt.Sprint(kinds); got != "[DATA GOAWAY SETTINGS]" || first != "SETTINGS" {
 			t.Errorf("cut at %d: %s", cut, got)
 		}
 	}

@@ -19,8 +19,9 @@ type output struct {
 	dead     bool            // GOAWAY of an error was written
 }
 
-// atBoundary reports whether another frame may be written now.
-func (o *output) atBoundary() bool { return o.have == 0 && o.left == 0 }
+// atBoundary reports whether another frame may be written now. The server's
+// SETTINGS have to be the first one of all.
+func (o *output) atBoundary() bool { return o.settings && o.have == 0 && o.left == 0 }
 
 // Write writes what the server says. Frames of the layer's own go between its
 // frames.
