@@ -170,6 +170,42 @@ func TestWhatWasNeverSentIsRefusedInTime(t *testing.T) {
 	})
 }
 
+// A message that was tried, sent nothing, and then had to wait, says both.
+func TestARefusalNamesTheLastTry(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		message *downstream.Message
+		text    string
+	}{
+		{"in vain", to("a"), "unavailable: not sent in time (quota): unavailable: dial: connection refused"},
+		{"expired", living("a", 5*time.Second), "expired: unavailable: dial: connection refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				far := newFarEnd()
+				far.fate = func(_ time.Duration, m *downstream.Message) error {
+					if name(m) == "a" {
+						return refused()
+					}
+					return projectQuota(time.Hour)
+				}
+				h := start(t, far, unlimited())
+				r := h.submit(tt.message)
+				h.submit(to("b"))
+				time.Sleep(time.Minute)
+				if r.err == nil || r.err.Error() != tt.text {
+					t.Errorf("error %q, want %q", r.err, tt.text)
+				}
+				for _, a := range h.answers() {
+					if a.Tries != 1 {
+						t.Errorf("event %+v, want one try", a)
+					}
+				}
+			})
+		})
+	}
+}
+
 // What may have been sent is never tried again: v1 knows no ids by which a
 // second copy could be told.
 func TestAnUnknownOutcomeIsNotTriedAgain(t *testing.T) {
