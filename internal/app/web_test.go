@@ -203,7 +203,7 @@ func TestFrontsOverTLSOfTheOwnCA(t *testing.T) {
 			}
 		}
 	}
-	old := &tls.Config{RootCAs: r.trust().RootCAs, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10} //nolint:gosec // to be refused
+	old := &tls.Config{RootCAs: r.trust().RootCAs, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	if conn, err := tls.Dial("tcp", r.addr.HTTP[0], old); err == nil {
 		conn.Close()
 		t.Error("TLS 1.1 is taken")

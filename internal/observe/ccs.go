@@ -20,6 +20,7 @@ func (o *Observer) CCS() *ccsserver.Events {
 				o.log.Warn("a CCS connection was refused by a limit", keyAddress, addr, keyReason, limit)
 				return
 			}
+			m.stanzaLimit(why)
 			m.logins.WithLabelValues("broken_off").Inc()
 			o.log.Debug("a CCS connection came to nothing", keyAddress, addr, problem(why))
 		},
@@ -32,6 +33,7 @@ func (o *Observer) CCS() *ccsserver.Events {
 			o.log.Info("an app server logged in", keySender, s.Sender, keySession, s.ID, keyAddress, s.Address)
 		},
 		Closed: func(s ccsserver.Stream, err error) {
+			m.stanzaLimit(err)
 			o.log.Info("an app server's stream ended", keySender, s.Sender, keySession, s.ID, "unanswered", s.InFlight, "unacked", s.Unacked, problem(err))
 		},
 		Draining: func(s ccsserver.Stream) {
@@ -49,6 +51,13 @@ func (o *Observer) CCS() *ccsserver.Events {
 		Settled: func(stream string, msg ccs.FromServer) {
 			o.log.Debug("an app server acked a message from a device", keySession, stream, keyMessage, idOf(msg))
 		},
+	}
+}
+
+// stanzaLimit counts a stream that a limit of stanzas has ended.
+func (m *metrics) stanzaLimit(err error) {
+	if e, ok := errors.AsType[*ccs.StreamError](err); ok && e.Condition == ccs.ConditionPolicyViolation {
+		m.limits.WithLabelValues("ccs_stanza").Inc()
 	}
 }
 

@@ -104,6 +104,7 @@ func tell(o *observe.Observer) {
 		c.Refused(addr, fmt.Errorf("login: %w", &ccsserver.LimitError{Limit: l}))
 	}
 	c.Refused(addr, io.EOF)
+	c.Refused(addr, fmt.Errorf("login: %w", &ccs.StreamError{Condition: ccs.ConditionPolicyViolation}))
 	c.AuthFailed(addr, ccs.SenderID(strings.Repeat("9", 1000)))
 	s := ccsserver.Stream{ID: "S1", Sender: "1234567890", Address: "192.0.2.1:5"}
 	c.Bound(s)
@@ -112,6 +113,8 @@ func tell(o *observe.Observer) {
 	c.Odd("S1", "an unknown stanza")
 	c.Settled("S1", &ccs.Receipt{MessageID: "m-9", Device: token})
 	c.Closed(s, io.ErrUnexpectedEOF)
+	c.Closed(s, &ccs.StreamError{Condition: ccs.ConditionPolicyViolation})
+	c.Closed(s, &ccs.StreamError{Condition: ccs.ConditionInvalidXML})
 
 	l := o.Lane("shop")
 	l.Answered(downstream.Answered{Tries: 1, Queued: time.Second, Sending: time.Second})
@@ -167,7 +170,8 @@ func TestEventsAreCounted(t *testing.T) {
 		"penstock_limit_hits_total{limit=http_connections}":                                    1,
 		"penstock_limit_hits_total{limit=ccs_per_sender}":                                      1,
 		"penstock_limit_hits_total{limit=ccs_rate}":                                            1,
-		"penstock_ccs_logins_total{outcome=broken_off}":                                        1,
+		"penstock_ccs_logins_total{outcome=broken_off}":                                        2,
+		"penstock_limit_hits_total{limit=ccs_stanza}":                                          2,
 		"penstock_ccs_logins_total{outcome=wrong_credentials}":                                 1,
 		"penstock_ccs_logins_total{outcome=bound}":                                             1,
 		"penstock_ccs_drains_total":                                                            1,
