@@ -96,6 +96,29 @@ func TestThreeFrontsLeadToFCM(t *testing.T) {
 	}
 }
 
+func TestT_30_WhatIsPassedOverIsCounted(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	r := run(t, settings(t, nil), overFCM(sim))
+	live := sim.Tokens()[0]
+	if status, body := r.postBody(serverKey, `{"to":"`+string(live)+`","nobody_knows_this":"x"}`); status != 200 {
+		t.Errorf("legacy: %d %s", status, body)
+	}
+	const name = `penstock_ignored_fields_total{project="shop"}`
+	if got := r.metric(name); got != "1" {
+		t.Errorf("%s is %q; want 1: the request's key", name, got)
+	}
+	_, err := r.client(sim.SenderID(), serverKey, nil).Send(t.Context(), &ccs.Downstream{
+		To: live, MessageID: "m-1", Notification: map[string]string{"title": "Goal", "color": "no color"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.metric(name); got != "2" {
+		t.Errorf("%s is %q; want 2: the color too", name, got)
+	}
+}
+
 func TestUpstreamAndReceiptsComeBack(t *testing.T) {
 	t.Parallel()
 	sim := simulator(t)
@@ -301,6 +324,7 @@ func TestWhatCannotStart(t *testing.T) {
 		{"no CA", bad(func(p *config.Project) {
 			p.Transport.FCM.Credentials, p.Transport.FCM.CAFile = config.NewSecret(`{"type":"service_account"}`), nothing
 		}), []string{"project shop"}},
+		{"a reserved key for message ids", bad(func(p *config.Project) { p.Translate.MessageIDKey = "google.id" }), []string{"project shop", "translate.message_id_key", "google.id", "reserved"}},
 		{"a short key", bad(func(p *config.Project) { p.Keys[0].Secret = config.NewSecret("short") }), []string{"key default of project shop", "at least 16"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -71,7 +71,7 @@ func (a *App) makeWeb(cfg *config.Config) error {
 		return nil
 	}, &legacy.Options{
 		Parse:  a.parseOf,
-		Events: &legacy.Events{Accepted: fl.Accepted, Answered: fl.Answered, Refused: fl.Refused, Gone: fl.Gone, Failed: fl.Failed},
+		Events: &legacy.Events{Accepted: fl.Accepted, Answered: fl.Answered, Refused: fl.Refused, Gone: fl.Gone, Failed: fl.Failed, Ignored: a.obs.Ignored},
 	})
 	fresh := v1.New(a.ring, func(project string) v1.Lane {
 		if l := a.lane(project); l != nil {
@@ -96,7 +96,8 @@ func (a *App) makeWeb(cfg *config.Config) error {
 		ReadHeaderTimeout: l.HTTPHeaderTimeout, ReadTimeout: l.HTTPReadTimeout, WriteTimeout: l.HTTPWriteTimeout,
 		IdleTimeout: l.HTTPIdleTimeout, MaxHeaderBytes: l.HTTPHeaderBytes,
 		// TLS ends in the listener: h2wire stands between it and the server.
-		Protocols: h2wire.Protocols(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: l.HTTPStreams},
+		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * to anybody
+		Protocols:                    h2wire.Protocols(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: l.HTTPStreams},
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	if cfg.HTTP.OwnTLS || cfg.HTTP.TLS.CertFile != "" {

@@ -191,7 +191,12 @@ func (r *running) metric(name string) string {
 // post sends one legacy message, with a key.
 func (r *running) post(key, to string) (int, string) {
 	r.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, "http://"+r.addr.HTTP[0]+"/fcm/send", strings.NewReader(fmt.Sprintf(`{"to":%q,"data":{"k":"v"}}`, to)))
+	return r.postBody(key, fmt.Sprintf(`{"to":%q,"data":{"k":"v"}}`, to))
+}
+
+func (r *running) postBody(key, body string) (int, string) {
+	r.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://"+r.addr.HTTP[0]+"/fcm/send", strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -202,11 +207,11 @@ func (r *running) post(key, to string) (int, string) {
 		r.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return resp.StatusCode, string(body)
+	return resp.StatusCode, string(answer)
 }
 
 // trust is TLS that trusts Penstock's own CA.

@@ -141,6 +141,11 @@ func parseOptions(p *config.Project) *translate.LegacyOptions {
 // fcm makes the way to HTTP v1.
 func (a *App) fcm(ctx context.Context, r *project) (downstream.Transport, error) {
 	f := &r.cfg.Transport.FCM
+	words := translateOf(r.cfg)
+	words.Ignored = func(n int) { a.obs.Ignored(r.cfg.Name, n) }
+	if err := words.Validate(); err != nil {
+		return nil, fmt.Errorf("translate.message_id_key: %w", err)
+	}
 	credentials, err := credentialsOf(ctx, f)
 	if err != nil {
 		return nil, err
@@ -159,7 +164,7 @@ func (a *App) fcm(ctx context.Context, r *project) (downstream.Transport, error)
 	if r.sender, err = fcmsend.New(r.cfg.ID(), credentials, opt); err != nil {
 		return nil, fmt.Errorf("%w: set project_id, or give credentials that name it", err)
 	}
-	return tofcm.New(r.sender, &tofcm.Options{Translate: translateOf(r.cfg)}), nil
+	return tofcm.New(r.sender, &tofcm.Options{Translate: words}), nil
 }
 
 // credentialsOf reads the credentials that the settings name.

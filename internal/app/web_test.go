@@ -63,6 +63,7 @@ func TestBadHTTP(t *testing.T) {
 		{"the very thing", "POST /fcm/send HTTP/1.1\r\n" + auth + length + "\r\n" + body, []int{200}},
 		{"R-A31 no credential", "POST /fcm/send HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", []int{401}},
 		{"R-A31 no credential, no such path", "GET /admin HTTP/1.1\r\nHost: x\r\n\r\n", []int{401}},
+		{"R-A31 no credential, no path at all", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", []int{401}},
 		{"R-A31 no credential, no such path below v1", "GET /v1/admin HTTP/1.1\r\nHost: x\r\n\r\n", []int{401}},
 		{"R-A32 two slashes", "POST //fcm/send HTTP/1.1\r\n" + auth + length + "\r\n" + body, []int{400, 404}},
 		{"R-A32 dots", "POST /fcm/../fcm/send HTTP/1.1\r\n" + auth + length + "\r\n" + body, []int{400, 404}},

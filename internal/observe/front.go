@@ -80,5 +80,10 @@ func (f *Front) Failed(project string, err error) {
 	f.o.log.Error("a fault of Penstock's own cost a message", keyFront, f.name, keyProject, project, problem(err))
 }
 
+// Ignored tells of fields of a legacy message that were passed over.
+func (o *Observer) Ignored(project string, n int) {
+	o.metrics.ignored.WithLabelValues(project).Add(float64(n))
+}
+
 // LimitHit tells of something that a limit refused; limit is a setting's name.
 func (o *Observer) LimitHit(limit string) { o.metrics.limits.WithLabelValues(limit).Inc() }

@@ -50,6 +50,7 @@ type metrics struct {
 	answered *prometheus.CounterVec   // project, front, outcome
 	refused  *prometheus.CounterVec   // front, status
 	gone     *prometheus.CounterVec   // project, front
+	ignored  *prometheus.CounterVec   // project
 	faults   *prometheus.CounterVec   // room
 	answer   *prometheus.HistogramVec // project, front
 	limits   *prometheus.CounterVec   // limit
@@ -85,6 +86,7 @@ func newMetrics() metrics {
 		answered: counter("messages_answered_total", "Messages by the answer that their sender got.", "project", "front", "outcome"),
 		refused:  counter("requests_refused_total", "HTTP requests refused as a whole, by status.", "front", "status"),
 		gone:     counter("requests_abandoned_total", "HTTP requests whose sender left before the answer.", "project", "front"),
+		ignored:  counter("ignored_fields_total", "Fields of legacy messages that were passed over: unknown, without effect, or of no use in HTTP v1.", "project"),
 		faults:   counter("faults_total", "Faults of Penstock's own; each is logged.", "room"),
 		answer:   histogram("answer_seconds", "From reading a message to its answer.", "project", "front"),
 		limits:   counter("limit_hits_total", "What a limit refused.", "limit"),
@@ -110,7 +112,7 @@ func newMetrics() metrics {
 
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.accepted, m.answered, m.refused, m.gone, m.faults, m.answer, m.limits,
+		m.accepted, m.answered, m.refused, m.gone, m.ignored, m.faults, m.answer, m.limits,
 		m.sends, m.unknown, m.send, m.wait, m.holds, m.refresh, m.swaps, m.dials, m.goAways,
 		m.drains, m.logins, m.odd, m.upstream, m.farDials,
 	}

@@ -51,6 +51,9 @@ type Events struct {
 	// Refused tells of a request that was refused as a whole, nothing of it
 	// sent; project is empty where no key told which.
 	Refused func(project string, status int)
+	// Ignored tells of a request with n keys that nobody knows, or that have no
+	// effect, which were passed over.
+	Ignored func(project string, n int)
 	// Gone tells of a caller that left before its answer was there.
 	Gone func(project string)
 	// Failed tells of a fault of our own.
@@ -118,6 +121,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.refuseError(w, project, err)
 		return
+	}
+	if f := h.opt.Events.Ignored; f != nil && q.Ignored > 0 {
+		f(project, q.Ignored)
 	}
 	results, ok := h.send(r.Context(), project, q, word, accepted)
 	if !ok {
