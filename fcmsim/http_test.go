@@ -256,6 +256,8 @@ func FuzzSendBody(f *testing.F) {
 		}
 	}
 	f.Add(`{"message":{"condition":"!('a' in topics) && ('t' in topics || 'b' in topics)","data":{"a":"\ud83d\ude00\u0041\n"}}}`)
+	f.Add(" ")
+	f.Add("002")
 	f.Add(`{"message":{"topic":"t","webpush":{"notification":{"a":[1e400,"\\",null]}}}}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		r := httptest.NewRequest(http.MethodPost, "http://sim.test/v1/projects/"+sim.ProjectID()+"/messages:send", strings.NewReader(body))

@@ -56,13 +56,12 @@ func (p *protoParser) parse(text string) *apiError {
 		p.fail()
 	case p.s[p.i] == '{':
 		p.object(sendRequestType, 0)
-		if p.space(); !p.broken && p.i < len(p.s) {
-			p.fail()
-		}
 	default:
-		if p.skip(); !p.broken {
-			p.report("", `Invalid JSON payload received. Unknown name "": Root element must be a message.`)
-		}
+		p.skip()
+		p.report("", `Invalid JSON payload received. Unknown name "": Root element must be a message.`)
+	}
+	if p.space(); p.i < len(p.s) {
+		p.fail()
 	}
 	if p.found == nil {
 		return nil
@@ -130,7 +129,7 @@ func (p *protoParser) place(up int) string {
 }
 
 func (f *faults) report(field, text string) {
-	if len(f.found) < maxViolations {
+	if !f.broken && len(f.found) < maxViolations {
 		f.found = append(f.found, violation{field, text})
 	}
 }

@@ -135,7 +135,7 @@ func (s *Sim) send(v *sender, r *http.Request) (a answer) {
 	a.err = v.read(body, s.opt.MaxPayload)
 
 	e := &entry{Reception: Reception{Time: now, Face: faceV1, ValidateOnly: v.validateOnly}}
-	if !v.broken {
+	if !v.broken && strings.TrimSpace(body) != "" {
 		e.request = body
 	}
 	if e.To = v.to(); v.kind == toCondition {

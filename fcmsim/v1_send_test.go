@@ -437,6 +437,8 @@ func TestM_05_06_07_13_WhatIsWrongInJSONIsToldByItsPlace(t *testing.T) {
 		"a comma too many":      `{"message":{},}`,
 		"a list that runs on":   `{"message":{"data":[1 2]}}`,
 		"a word of another":     `{"message":{"data":undefined}}`,
+		"a root with a zero":    `00`,
+		"a root and another":    `[] []`,
 		"a name without quotes": `{message:{}}`,
 		"depth":                 `{"message":{"apns":{"payload":` + strings.Repeat(`{"a":`, 100) + `1` + strings.Repeat(`}`, 100) + `}}}`,
 		"depth of lists":        `{"x":` + strings.Repeat(`[`, 100_000),
