@@ -73,13 +73,13 @@ func TestM_35_BatchesAnswerInTheOrderOfTheTokens(t *testing.T) {
 	})
 	t.Run("M-35 a batch that cannot be read", func(t *testing.T) {
 		for body, want := range map[string]string{
-			"{":                        "BadJsonFormat",
-			batch("news", a):           "InvalidTopicName",
-			batch("/topics/", a):       "InvalidTopicName",
-			batch("/topics/a b", a):    "InvalidTopicName",
-			batch(news):                "MissingRegistrationTokens",
-			`{"to":"/topics/x"}`:       "MissingRegistrationTokens",
-			strings.Repeat("x", 2<<20): "BadJsonFormat",
+			"{":                     "BadJsonFormat",
+			batch("news", a):        "InvalidTopicName",
+			batch("/topics/", a):    "InvalidTopicName",
+			batch("/topics/a b", a): "InvalidTopicName",
+			batch(news):             "MissingRegistrationTokens",
+			`{"to":"/topics/x"}`:    "MissingRegistrationTokens",
+			strings.Repeat(" ", 1<<20) + batch(news, a): "BadJsonFormat",
 		} {
 			f.iid("POST", "/iid/v1:batchAdd", body).want(400, fmt.Sprintf(`{"error":%q}`, want))
 		}

@@ -76,7 +76,7 @@ func TestM_37_SubscriptionsAreMadeReadAndEnded(t *testing.T) {
 func TestM_37_ListsComeInPages(t *testing.T) {
 	f := newFace(t, fcmsim.Options{})
 	var topics []string
-	for i := range 2000 {
+	for i := range 2001 { // one more than subscribing allows
 		topics = append(topics, fmt.Sprintf("t-%04d", i))
 	}
 	d, err := f.AddDevice(&fcmsim.DeviceOptions{Topics: topics})
@@ -106,11 +106,17 @@ func TestM_37_ListsComeInPages(t *testing.T) {
 		t.Fatalf("%d on the first page, next %q", len(first), next)
 	}
 	second, last := page("pageToken=" + url.QueryEscape(next))
-	if !slices.Equal(second, topics[1000:]) || last != "" {
+	if !slices.Equal(second, topics[1000:2000]) || last == "" {
 		t.Fatalf("%d on the second page, next %q", len(second), last)
 	}
-	if names, next := page("pageSize=3000"); len(names) != 2000 || next != "" {
+	if third, last := page("pageToken=" + url.QueryEscape(last)); !slices.Equal(third, topics[2000:]) || last != "" {
+		t.Fatalf("%d on the third page, next %q", len(third), last)
+	}
+	if names, next := page("pageSize=3000"); len(names) != 2000 || next == "" {
 		t.Errorf("%d on a page of 3000, next %q", len(names), next)
+	}
+	if names, next := page("pageSize=1&pageToken=" + url.QueryEscape(last)); len(names) != 1 || next != "" {
+		t.Errorf("%d on a full last page, next %q", len(names), next)
 	}
 	if names, _ := page("pageSize=0"); len(names) != 1000 {
 		t.Errorf("%d on a page of 0", len(names))
