@@ -175,10 +175,11 @@ func TestARefusalNamesTheLastTry(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		message *downstream.Message
+		class   fcm.Class
 		text    string
 	}{
-		{"in vain", to("a"), "unavailable: not sent in time (quota): unavailable: dial: connection refused"},
-		{"expired", living("a", 5*time.Second), "expired: unavailable: dial: connection refused"},
+		{"in vain", to("a"), fcm.Unavailable, "unavailable: not sent in time (quota): unavailable: dial: connection refused"},
+		{"expired", living("a", 5*time.Second), fcm.Expired, "expired: unavailable: dial: connection refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -193,8 +194,8 @@ func TestARefusalNamesTheLastTry(t *testing.T) {
 				r := h.submit(tt.message)
 				h.submit(to("b"))
 				time.Sleep(time.Minute)
-				if r.err == nil || r.err.Error() != tt.text {
-					t.Errorf("error %q, want %q", r.err, tt.text)
+				if e := r.wantClass(t, tt.class); e.Error() != tt.text {
+					t.Errorf("error %q, want %q", e, tt.text)
 				}
 				for _, a := range h.answers() {
 					if a.Tries != 1 {
