@@ -162,6 +162,38 @@ func TestHTTP1WhereTLSOffersNothingElse(t *testing.T) {
 	}
 }
 
+func TestHTTP1BehindTLSIsDialledForAllThatWait(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		w.alpn = []string{"http/1.1"}
+		opt := w.options(&fcmsend.Options{MaxConnections: 10})
+		opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			time.Sleep(time.Second)
+			return w.dial(ctx, network, address)
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		all := sendMany(t, s, 10)
+		for range 10 {
+			c := w.conn()
+			h := &h1conn{t, c.nc, bufio.NewReader(c.nc)}
+			go func() {
+				h.request()
+				time.Sleep(time.Minute / 10)
+				h.accept()
+			}()
+		}
+		wantAllAccepted(t, all)
+		for _, p := range all {
+			if p.took > 8*time.Second {
+				t.Errorf("took %v; want a second to learn the protocol, one to dial, six for the answer", p.took)
+			}
+		}
+	})
+}
+
 func TestHTTP1Answers(t *testing.T) {
 	cases := []struct {
 		name    string

@@ -126,7 +126,11 @@ func (c *h1conn) shut(err error) {
 		k.finish(unknown, err)
 	}
 	c.mu.Unlock()
-	c.nc.Close()
+	if err == errGone { //nolint:errorlint // our own word, as we wrote it
+		c.nc.Close()
+	} else {
+		belowTLS(c.nc).Close() // a farewell would wait where the far end takes nothing
+	}
 	c.owner.over(err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -40,6 +41,7 @@ const (
 // alive.
 type h2conn struct {
 	nc        net.Conn
+	raw       net.Conn // below TLS
 	owner     connOwner
 	quiet     time.Duration
 	pingLimit time.Duration
@@ -84,7 +86,7 @@ type connOwner interface {
 // leave when it is shut.
 func newH2(nc net.Conn, to *target, opt *Options, owner connOwner, running *sync.WaitGroup) *h2conn {
 	c := &h2conn{
-		nc: nc, owner: owner,
+		nc: nc, raw: belowTLS(nc), owner: owner,
 		quiet: opt.QuietAfter, pingLimit: opt.PingTimeout,
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
 		streams: make(map[uint32]*call), nextID: 1,
@@ -253,6 +255,7 @@ func (c *h2conn) write() {
 		select {
 		case <-c.wake:
 		case <-c.done:
+			c.nc.Close() // with TLS's word of farewell, if shut has left that
 			return
 		}
 		// Whoever is about to send gets a turn first, so that one write carries
@@ -320,8 +323,12 @@ func (c *h2conn) shut(err error) {
 	close(c.done)
 	c.timer.Stop()
 	writing := c.writing
+	polite := err == errGone && !writing //nolint:errorlint // our own word, as we wrote it
 	c.mu.Unlock()
-	c.nc.Close()
+	if !polite {
+		// A farewell would wait for seconds where the far end takes nothing.
+		c.raw.Close()
+	}
 	if !writing {
 		c.settle()
 	}
@@ -369,6 +376,14 @@ func (c *h2conn) check() {
 	}
 	c.mu.Unlock()
 	c.signal()
+}
+
+// belowTLS is what nc writes to.
+func belowTLS(nc net.Conn) net.Conn {
+	if secured, ok := nc.(*tls.Conn); ok {
+		return secured.NetConn()
+	}
+	return nc
 }
 
 // A clockedReader notes when bytes came.

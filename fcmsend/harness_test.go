@@ -180,7 +180,8 @@ type farConn struct {
 	mu     sync.Mutex // guards what follows
 	resets map[uint32]http2.ErrCode
 	pings  []time.Time
-	acks   int // of our SETTINGS
+	acks   int   // of our SETTINGS
+	window int64 // what we may send on all streams, by the sender's frames
 	mute   bool
 	halted chan struct{} // reading stops while it is there
 	open   int           // requests that are not answered
@@ -214,7 +215,7 @@ func (w *far) serve(raw net.Conn) {
 	}
 	c := &farConn{
 		w: w, raw: raw.(*ccstest.Conn), nc: nc, began: time.Now(), arrived: make(chan *request, 10_000),
-		resets: map[uint32]http2.ErrCode{}, over: make(chan struct{}),
+		resets: map[uint32]http2.ErrCode{}, over: make(chan struct{}), window: 65535,
 	}
 	c.enc = hpack.NewEncoder(&c.buf)
 	if nc.ConnectionState().NegotiatedProtocol != "h2" {
@@ -308,6 +309,12 @@ func (c *farConn) read() {
 				c.mu.Unlock()
 			} else if !c.w.silent { // an ack must not come before SETTINGS
 				c.write(func(f *http2.Framer) error { return f.WriteSettingsAck() })
+			}
+		case *http2.WindowUpdateFrame:
+			if f.StreamID == 0 {
+				c.mu.Lock()
+				c.window += int64(f.Increment)
+				c.mu.Unlock()
 			}
 		case *http2.PingFrame:
 			if f.IsAck() {

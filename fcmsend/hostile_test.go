@@ -305,9 +305,17 @@ func TestWhatHasNotLeftHasAKnownOutcome(t *testing.T) {
 			time.Sleep(5 * time.Second)
 			conn.write(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }) // it lives
 			p.wantError(fcm.Unavailable, false)
-			// And the window belongs to the next.
-			p = send(t, s, toToken())
-			conn.request().accept()
+			// And what it left is not written any more, whatever window comes.
+			p = send(t, s, toToken("k", strings.Repeat("w", 1000)))
+			p.wantPending()
+			conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(3, 5000) })
+			conn.noRequest()
+			conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(5, 5000) })
+			r := conn.request()
+			if r.id != 5 || !strings.Contains(string(r.body), "www") {
+				t.Errorf("stream %d: %.100s", r.id, r.body)
+			}
+			r.accept()
 			p.wantAccepted()
 		})
 	})
@@ -427,6 +435,34 @@ func TestANewTokenIsWrittenOnOldConnections(t *testing.T) {
 		}
 		if n := h.count(); n != 5 {
 			t.Errorf("%d tokens", n)
+		}
+	})
+}
+
+func TestTheSendersWindowNeverRunsOut(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		body := success + strings.Repeat(" ", 60_000)
+		var conn *farConn
+		for i := range 100 {
+			p := send(t, s, toToken())
+			if conn == nil {
+				conn = w.conn()
+			}
+			r := conn.request()
+			conn.mu.Lock()
+			conn.window -= int64(len(body))
+			left := conn.window
+			conn.mu.Unlock()
+			if left < 0 {
+				t.Fatalf("answer %d does not fit: %d bytes are missing", i+1, -left)
+			}
+			if left > 2<<20 {
+				t.Fatalf("%d bytes may be sent; want a bound", left)
+			}
+			r.answer(200, body)
+			p.wantAccepted()
+			synctest.Wait()
 		}
 	})
 }

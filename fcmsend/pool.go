@@ -242,11 +242,12 @@ func (p *pool) grant() {
 	}
 }
 
-// dialAsNeeded opens as many connections as those who wait will fill. The lock
-// is held.
+// dialAsNeeded opens as many connections as those who wait will fill; after a
+// failure one at a time. The lock is held.
 func (p *pool) dialAsNeeded() {
 	room := max(1, min(p.room, p.limit()))
-	for len(p.waiters) > p.dials*room && !p.closed && p.dials+p.counted() < p.opt.MaxConnections && !time.Now().Before(p.notBefore) {
+	for len(p.waiters) > p.dials*room && !p.closed && p.dials+p.counted() < p.opt.MaxConnections &&
+		!time.Now().Before(p.notBefore) && (p.failures == 0 || p.dials == 0) {
 		p.dials++
 		p.running.Go(p.dial)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -485,6 +486,9 @@ func TestS_48_IdleConnectionsEndWithoutAnError(t *testing.T) {
 		if !conn.isOver() || len(closed) != 4 || closed[3] != nil {
 			t.Errorf("over %v, closed: %v; want no cause for the last", conn.isOver(), closed)
 		}
+		if conn.ended != io.EOF { //nolint:errorlint // TLS says with EOF itself that the end was told
+			t.Errorf("the far end read %v; want to be told of the end", conn.ended)
+		}
 		if n := len(s.State().Connections); n != 0 {
 			t.Errorf("%d connections in the state", n)
 		}
@@ -563,6 +567,58 @@ func TestConnectionsThatEndAtOnceAreNoStorm(t *testing.T) {
 	})
 }
 
+func TestAConnectionTooManyIsNoStormEither(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{StreamsPerConnection: 1, RequestTimeout: time.Hour})
+		busy := send(t, s, toToken())
+		conn := w.conn()
+		r := conn.request()
+		w.setFail(errors.New("too many connections"))
+		var all []*sending
+		for range 100 {
+			all = append(all, send(t, s, toToken()))
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := len(w.dialled()); n > 8 {
+			t.Errorf("%d dials in ten seconds", n)
+		}
+		r.accept()
+		busy.wantAccepted()
+		for range all {
+			conn.request().accept()
+		}
+		wantAllAccepted(t, all)
+	})
+}
+
+func TestAConnectionThatTakesNoMoreIsLeftAtOnce(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		w.settings = []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1 << 20}}
+		s := w.sender(nil)
+		p := send(t, s, toToken())
+		first := w.conn()
+		first.request().accept()
+		p.wantAccepted()
+		first.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<30) })
+		first.halt()
+		for range 10 {
+			send(t, s, toToken("k", strings.Repeat("v", 16_000)))
+			synctest.Wait()
+		}
+		// It speaks and does not listen. After 15 s the writer gives up.
+		for range 31 {
+			time.Sleep(500 * time.Millisecond)
+			first.write(func(f *http2.Framer) error { return f.WritePing(true, [8]byte{}) })
+		}
+		p = send(t, s, toToken())
+		w.conn().request().accept()
+		p.wantAccepted()
+		if p.took != 0 {
+			t.Errorf("took %v", p.took)
+		}
+	})
+}
+
 func TestDialsAreOneForAllThatWait(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		l := w.hosts["fcm.googleapis.com:443"]
@@ -615,6 +671,36 @@ func TestWhoWaitsForAPlaceIsServedInOrderAndMayLeave(t *testing.T) {
 		second.wantAccepted()
 		third.wantAccepted()
 		conn.noRequest()
+	})
+}
+
+func TestAPlaceThatComesInTheMomentOfLeavingIsNotLost(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{MaxConnections: 1, StreamsPerConnection: 1})
+		var conn *farConn
+		for range 500 {
+			p := send(t, s, toToken())
+			if conn == nil {
+				conn = w.conn()
+			}
+			r := conn.request()
+			ctx, cancel := context.WithCancel(t.Context())
+			leaves := sendWith(ctx, t, s, toToken())
+			synctest.Wait()
+			go cancel()
+			r.accept()
+			p.wantAccepted()
+			synctest.Wait()
+			select {
+			case r := <-conn.arrived: // it was written before it left
+				r.accept()
+			default:
+			}
+			leaves.wait()
+			if n := s.State().InFlight; n != 0 {
+				t.Fatalf("%d places are taken, and nobody is there", n)
+			}
+		}
 	})
 }
 

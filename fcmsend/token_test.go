@@ -6,13 +6,16 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -584,6 +587,65 @@ func TestATokenEndpointThatCannotBeReached(t *testing.T) {
 	})
 }
 
+func TestErrorsOfOthersAreShownWithoutTheirURLs(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		cause := &net.DNSError{Err: "no such host", Name: "sts.example", IsNotFound: true}
+		s := w.senderWith(credentialsFunc(func(context.Context) (fcmsend.Token, error) {
+			return fcmsend.Token{}, &url.Error{Op: "Post", URL: "https://sts.example/?key=canary", Err: cause}
+		}), nil)
+		e := send(t, s, toToken()).wantError(fcm.Credential, false)
+		if token, ok := errors.AsType[*fcmsend.TokenError](e); !ok || !token.Temporary() || !errors.Is(e, cause) || strings.Contains(e.Error(), "canary") {
+			t.Errorf("error %v; want the network's words and no URL", e)
+		}
+	})
+}
+
+func TestTheTokenEndpointIsCheckedByItsOwnName(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		cert, err := w.ca.Server([]string{"sts.example"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &http.Server{Handler: &tokenHost{t: t}, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
+		l := w.host("sts.example:443")
+		go srv.ServeTLS(l, "", "")
+		t.Cleanup(func() { srv.Close() })
+		w.handle = (*request).accept
+		w.hosts["10.0.0.1:443"] = w.hosts["fcm.googleapis.com:443"]
+		opt := w.options(&fcmsend.Options{Endpoint: "https://10.0.0.1"})
+		opt.TLS.ServerName = "fcm.googleapis.com"
+		s, err := fcmsend.New(project, inline(t, serviceAccount(map[string]string{"token_uri": "https://sts.example/token"})), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		send(t, s, toToken()).wantAccepted()
+	})
+}
+
+func TestS_17_AnyOtherAnswerProvesAToken(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request().answer(401, "")
+		conn.request().answer(400, errorBody(400, "INVALID_ARGUMENT", "x"))
+		p.wantError(fcm.InvalidMessage, false)
+		if st := s.State(); st.TokenErr != nil {
+			t.Errorf("state %+v", st)
+		}
+		time.Sleep(20 * time.Second)
+		p = send(t, s, toToken())
+		conn.request().answer(401, "") // a first refusal again, and no second
+		conn.request().accept()
+		p.wantAccepted()
+		if n := h.count(); n != 3 {
+			t.Errorf("%d tokens; want 3", n)
+		}
+	})
+}
+
 func TestWhoWaitsForATokenMayLeave(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		h := w.tokenHost()
@@ -732,6 +794,106 @@ func TestAChangedFileEndsAHold(t *testing.T) {
 		s.Send(t.Context(), toToken()) // notices
 		synctest.Wait()
 		send(t, s, toToken()).wantAccepted()
+	})
+}
+
+func TestAChangedFileThatFailsIsTriedAgainSoon(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path := filepath.Join(dir, "sa.json")
+		os.WriteFile(path, serviceAccount(nil), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		h := w.tokenHost()
+		h.set(func(_ int, rw http.ResponseWriter) { rw.WriteHeader(400) })
+		w.handle = (*request).accept
+		cred, err := fcmsend.File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.senderWith(cred, nil)
+		for range 700 {
+			send(t, s, toToken()).wantError(fcm.Credential, false)
+			time.Sleep(time.Second)
+		}
+		before := h.count()
+		os.WriteFile(path, serviceAccount(map[string]string{"private_key_id": "key-2"}), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		for range 36 { // noticed within 5 s, and then after 10 and 20 s
+			send(t, s, toToken()).wantError(fcm.Credential, false)
+			time.Sleep(time.Second)
+		}
+		if n := h.count() - before; n < 2 || n > 3 {
+			t.Errorf("%d requests within 36 s of the change; want 2 or 3", n)
+		}
+	})
+}
+
+func TestATokenThatIsOverAlreadyIsNone(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		asked := 0
+		s := w.senderWith(credentialsFunc(func(context.Context) (fcmsend.Token, error) {
+			asked++
+			return fcmsend.Token{Value: accessToken, Expiry: time.Now().Add(-time.Second)}, nil
+		}), nil)
+		for range 3 {
+			send(t, s, toToken()).wantError(fcm.Credential, false)
+		}
+		if asked != 1 {
+			t.Errorf("asked %d times; want once", asked)
+		}
+	})
+}
+
+func TestAFileThatChangesWhileATokenIsFetchedIsAskedAgain(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path := filepath.Join(dir, "sa.json")
+		os.WriteFile(path, serviceAccount(nil), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		h := w.tokenHost()
+		h.set(func(n int, rw http.ResponseWriter) {
+			time.Sleep(8 * time.Second)
+			giveToken(rw, fmt.Sprintf("token-%d", n), 3599)
+		})
+		cred, err := fcmsend.File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.senderWith(cred, nil)
+		first := send(t, s, toToken())
+		time.Sleep(6 * time.Second)
+		os.WriteFile(path, serviceAccount(map[string]string{"client_email": "other@shop-1.iam.gserviceaccount.com"}), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		second := send(t, s, toToken()) // notices
+		w.handle = (*request).accept
+		first.wantAccepted()
+		second.wantAccepted()
+		time.Sleep(10 * time.Second)
+		if h.count() != 2 {
+			t.Fatalf("%d tokens; want 2", h.count())
+		}
+		claims, _ := base64.RawURLEncoding.DecodeString(strings.Split(h.forms[1]["assertion"], ".")[1])
+		if !strings.Contains(string(claims), "other@") {
+			t.Errorf("the second was asked for with %s", claims)
+		}
+	})
+}
+
+func TestAHoldIsNeverLongerThanFiveMinutesAndSome(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		h.set(func(_ int, rw http.ResponseWriter) { rw.WriteHeader(503) })
+		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		for range 2 * 3600 {
+			send(t, s, toToken()).wantError(fcm.Credential, false)
+			time.Sleep(time.Second)
+		}
+		// 10, 20, … 160 s, and then 300 s to 375 s each.
+		times := h.times()
+		last := times[len(times)-1].Sub(times[len(times)-2])
+		if last < 5*time.Minute || last > 376*time.Second || len(times) < 22 {
+			t.Errorf("%d requests in two hours, the last wait %v; want five minutes", len(times), last)
+		}
 	})
 }
 
