@@ -228,6 +228,7 @@ func (w *far) serve(raw net.Conn) {
 		return
 	}
 	c.framer = http2.NewFramer(nc, nc)
+	c.framer.SetMaxReadFrameSize(16 << 10) // as long as SETTINGS say nothing else
 	// RFC 7541 4.2: what is larger than the default is allowed once acked, and a
 	// smaller size is told by the encoder.
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

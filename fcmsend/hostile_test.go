@@ -1,6 +1,8 @@
 package fcmsend_test
 
 import (
+	"context"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -241,11 +243,10 @@ func TestThePeersWindowsAreKept(t *testing.T) {
 		if e := s.State(); e.InFlight != 1 {
 			t.Errorf("state %+v", e)
 		}
-		first, second := uint32(3), uint32(5)
+		first := uint32(3)
 		if r.id == first {
-			first, second = second, first
+			first = 5
 		}
-		_ = second
 		conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(first, 500) })
 		conn.noRequest()
 		conn.write(func(f *http2.Framer) error {
@@ -380,6 +381,43 @@ func TestRequestsThatTheSocketHasNotTakenAreSentElsewhere(t *testing.T) {
 		if unknown < 3 || unknown > 6 || accepted != 20-unknown {
 			t.Errorf("%d unknown, %d accepted elsewhere; want some 4 and the rest", unknown, accepted)
 		}
+	})
+}
+
+// A lateConn hears all a moment later.
+type lateConn struct{ net.Conn }
+
+func (c lateConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	time.Sleep(100 * time.Millisecond)
+	return n, err
+}
+
+func TestR_F12_AGoAwayIsHeardThoughWritingFailedBefore(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		w.settings = []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1 << 20}}
+		opt := w.options(nil)
+		opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			nc, err := w.dial(ctx, network, address)
+			return lateConn{nc}, err
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		p := send(t, s, toToken())
+		first := w.conn()
+		first.request()
+		time.Sleep(time.Second)
+		first.goAway(0, http2.ErrCodeNo, "")
+		first.nc.Close()
+		other := send(t, s, toToken()) // its writing fails before the GOAWAY is read
+		second := w.conn()
+		second.request().accept()
+		second.request().accept()
+		p.wantAccepted()
+		other.wantAccepted()
 	})
 }
 

@@ -283,6 +283,35 @@ func TestRepliesAreClassifiedAcrossTheWire(t *testing.T) {
 	}
 }
 
+func TestAStatusIsAnAnswerThoughTheBodyIsMissing(t *testing.T) {
+	cases := []struct {
+		name    string
+		status  int
+		end     func(r *request)
+		class   fcm.Class
+		unknown bool
+	}{
+		{"503 and a cut", 503, func(r *request) { r.nc.Close() }, fcm.Unavailable, false},
+		{"503 and a reset", 503, func(r *request) { r.cancel(2) }, fcm.Unavailable, false},
+		{"503 and silence", 503, func(*request) {}, fcm.Unavailable, false},
+		{"404 and a cut", 404, func(r *request) { r.nc.Close() }, fcm.Configuration, false},
+		{"403 and too much", 403, func(r *request) { r.data(strings.Repeat("x", 70<<10), false) }, fcm.Configuration, false},
+		{"S-09 200 and silence", 200, func(*request) {}, fcm.Unavailable, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				p := send(t, w.sender(nil), toToken())
+				r := w.conn().request()
+				r.head(c.status, false)
+				synctest.Wait()
+				c.end(r)
+				p.wantError(c.class, c.unknown)
+			})
+		})
+	}
+}
+
 func TestS_32_RetryAfterIsReadAsSecondsAndAsDate(t *testing.T) {
 	for value, want := range map[string]time.Duration{"30": 30 * time.Second, "Sat, 01 Jan 2000 00:01:00 GMT": time.Minute, "soon": 0, "": 0} {
 		t.Run("S-32 "+value, func(t *testing.T) {
