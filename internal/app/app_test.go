@@ -38,6 +38,8 @@ func TestThreeFrontsLeadToFCM(t *testing.T) {
 	sim := simulator(t)
 	p := overFCM(sim)
 	p.ProjectID = "" // the credentials tell it
+	const v1Key = "psk_forv1aloneforv1al"
+	p.Keys = append(p.Keys, &config.Key{Name: "v1", Secret: config.NewSecret(v1Key), Fronts: []string{"v1"}})
 	r := run(t, settings(t, nil), p)
 	live, dead := sim.Tokens()[0], sim.DeadTokens()[0]
 
@@ -50,10 +52,13 @@ func TestThreeFrontsLeadToFCM(t *testing.T) {
 	if status, _ := r.post("psk_ofsomebodyelse0", string(live)); status != 401 {
 		t.Errorf("legacy, wrong key: %d", status)
 	}
+	if status, _ := r.post(v1Key, string(live)); status != 401 {
+		t.Errorf("legacy, a key for v1 alone: %d", status)
+	}
 	for _, name := range []string{"shop", sim.ProjectID(), string(sim.SenderID())} {
 		req, _ := http.NewRequest(http.MethodPost, "http://"+r.addr.HTTP[0]+"/v1/projects/"+name+"/messages:send",
 			strings.NewReader(`{"message":{"token":"`+string(live)+`"}}`))
-		req.Header.Set("Authorization", "Bearer "+serverKey)
+		req.Header.Set("Authorization", "Bearer "+v1Key)
 		req.Header.Set("Content-Type", "application/json")
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
@@ -81,7 +86,7 @@ func TestThreeFrontsLeadToFCM(t *testing.T) {
 		`penstock_messages_answered_total{front="ccs",outcome="DEVICE_UNREGISTERED",project="shop"}`: "1",
 		`penstock_messages_answered_total{front="legacy",outcome="ok",project="shop"}`:               "1",
 		`penstock_sends_total{outcome="accepted",project="shop"}`:                                    "5",
-		`penstock_requests_refused_total{front="legacy",status="401"}`:                               "1",
+		`penstock_requests_refused_total{front="legacy",status="401"}`:                               "2",
 		`penstock_ccs_streams{project="shop"}`:                                                       "1",
 		`penstock_fcm_connections{project="shop",protocol="h2"}`:                                     "1",
 		`penstock_token_refreshes_total{outcome="ok",project="shop"}`:                                "1",
