@@ -116,25 +116,33 @@ func New(cfg *config.Config, opt Options) (*App, error) {
 // keyring is what the ring is to know. A project id that is not set is the one
 // of the credentials, once the project is open.
 func (a *App) keyring(cfg *config.Config, open map[string]*project) ([]keys.Project, error) {
+	list, err := Keyring(cfg, a.secret)
+	for i := range list {
+		if r := open[list[i].Name]; list[i].ProjectID == "" && r != nil && r.sender != nil {
+			list[i].ProjectID = string(r.sender.Project())
+		}
+	}
+	return list, err
+}
+
+// Keyring is every project of a configuration with its keys, hashed with secret.
+func Keyring(cfg *config.Config, secret keys.Secret) ([]keys.Project, error) {
 	var list []keys.Project
 	for _, p := range cfg.AllProjects() {
 		k := keys.Project{Name: p.Name, ProjectID: p.ProjectID, SenderID: p.Sender()}
-		if r := open[p.Name]; k.ProjectID == "" && r != nil && r.sender != nil {
-			k.ProjectID = string(r.sender.Project())
-		}
 		for _, key := range p.Keys {
-			record, err := a.record(key)
+			one, err := record(secret, key)
 			if err != nil {
 				return nil, fmt.Errorf("key %s of project %s (%s): %w", key.Name, p.Name, cfg.Place("projects."+p.Name), err)
 			}
-			k.Keys = append(k.Keys, record)
+			k.Keys = append(k.Keys, one)
 		}
 		list = append(list, k)
 	}
 	return list, nil
 }
 
-func (a *App) record(k *config.Key) (keys.Record, error) {
+func record(secret keys.Secret, k *config.Key) (keys.Record, error) {
 	r := keys.Record{Name: k.Name}
 	for _, f := range k.Fronts {
 		r.Fronts = append(r.Fronts, keys.Front(f))
@@ -146,7 +154,7 @@ func (a *App) record(k *config.Key) (keys.Record, error) {
 	if err := keys.Check(text); err != nil {
 		return r, err
 	}
-	r.Hash = a.secret.Hash(text)
+	r.Hash = secret.Hash(text)
 	return r, nil
 }
 

@@ -140,17 +140,31 @@ func parseOptions(p *config.Project) *translate.LegacyOptions {
 
 // fcm makes the way to HTTP v1.
 func (a *App) fcm(ctx context.Context, r *project) (downstream.Transport, error) {
-	f := &r.cfg.Transport.FCM
 	words := translateOf(r.cfg)
 	words.Ignored = func(n int) { a.obs.Ignored(r.cfg.Name, n) }
 	if err := words.Validate(); err != nil {
 		return nil, fmt.Errorf("translate.message_id_key: %w", err)
 	}
-	credentials, err := credentialsOf(ctx, f)
+	credentials, err := Credentials(ctx, &r.cfg.Transport.FCM)
 	if err != nil {
 		return nil, err
 	}
-	opt := &fcmsend.Options{Endpoint: f.Endpoint, MaxConnections: f.MaxConnections, Events: a.obs.FCM(r.cfg.Name)}
+	opt, err := SenderOptions(&r.cfg.Transport.FCM)
+	if err != nil {
+		return nil, err
+	}
+	opt.Events = a.obs.FCM(r.cfg.Name)
+	if r.sender, err = fcmsend.New(r.cfg.ID(), credentials, opt); err != nil {
+		return nil, fmt.Errorf("%w: set project_id, or give credentials that name it", err)
+	}
+	return tofcm.New(r.sender, &tofcm.Options{Translate: words}), nil
+}
+
+// SenderOptions is the way to FCM that settings describe, without events. An
+// error names the setting and holds no password of a proxy.
+func SenderOptions(f *config.FCM) (*fcmsend.Options, error) {
+	opt := &fcmsend.Options{Endpoint: f.Endpoint, MaxConnections: f.MaxConnections}
+	var err error
 	if opt.TLS, err = trust(f.CAFile); err != nil {
 		return nil, fmt.Errorf("transport.fcm.ca_file: %w", err)
 	}
@@ -161,14 +175,12 @@ func (a *App) fcm(ctx context.Context, r *project) (downstream.Transport, error)
 	if opt.Proxy, err = f.ProxyFor(target); err != nil {
 		return nil, errors.New("transport.fcm.proxy, or HTTPS_PROXY in the environment, is no URL of a proxy")
 	}
-	if r.sender, err = fcmsend.New(r.cfg.ID(), credentials, opt); err != nil {
-		return nil, fmt.Errorf("%w: set project_id, or give credentials that name it", err)
-	}
-	return tofcm.New(r.sender, &tofcm.Options{Translate: words}), nil
+	return opt, nil
 }
 
-// credentialsOf reads the credentials that the settings name.
-func credentialsOf(ctx context.Context, f *config.FCM) (fcmsend.Credentials, error) {
+// Credentials reads the credentials that settings name. Those of the machine are
+// looked for 10 s at most.
+func Credentials(ctx context.Context, f *config.FCM) (fcmsend.Credentials, error) {
 	switch {
 	case f.CredentialsFile != "":
 		c, err := fcmsend.File(f.CredentialsFile)
@@ -213,15 +225,11 @@ func trust(caFile string) (*tls.Config, error) {
 // Shutdown.
 func (a *App) farCCS(r *project) (downstream.Transport, func(context.Context), error) {
 	f := &r.cfg.Transport.CCS
-	cred := ccsclient.Credentials{SenderID: r.cfg.Sender(), Key: f.Text().Reveal()}
-	if f.SenderID != "" {
-		cred.SenderID = ccsSender(f.SenderID)
-	}
-	tlsConfig, err := trust(f.CAFile)
+	cred, opt, err := FarEnd(r.cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("transport.ccs.ca_file: %w", err)
+		return nil, nil, err
 	}
-	opt := &ccsclient.Options{TLS: tlsConfig, Streams: f.Streams, Events: a.obs.Far(r.cfg.Name, f.Endpoint), RetryMax: -1}
+	opt.Events, opt.RetryMax = a.obs.Far(r.cfg.Name, f.Endpoint), -1
 	if len(r.cfg.Upstream.To) > 0 && a.ccs != nil {
 		up := &upstream{server: a.ccs, sender: r.cfg.Sender()}
 		opt.Upstream, opt.Receipts = up.message, up.receipt
@@ -233,6 +241,21 @@ func (a *App) farCCS(r *project) (downstream.Transport, func(context.Context), e
 		return nil, nil, fmt.Errorf("transport.ccs: %w", err)
 	}
 	return toccs.New(r.pool, nil), func(ctx context.Context) { _ = r.pool.Run(ctx) }, nil
+}
+
+// FarEnd is how a project of transport ccs connects and logs in, without events
+// and handlers.
+func FarEnd(p *config.Project) (ccsclient.Credentials, *ccsclient.Options, error) {
+	f := &p.Transport.CCS
+	cred := ccsclient.Credentials{SenderID: p.Sender(), Key: f.Text().Reveal()}
+	if f.SenderID != "" {
+		cred.SenderID = ccsSender(f.SenderID)
+	}
+	tlsConfig, err := trust(f.CAFile)
+	if err != nil {
+		return ccsclient.Credentials{}, nil, fmt.Errorf("transport.ccs.ca_file: %w", err)
+	}
+	return cred, &ccsclient.Options{TLS: tlsConfig, Streams: f.Streams}, nil
 }
 
 // state is what a scrape shows.

@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"internal/front/legacy":    {"ccs", "fcm", "internal/downstream", "internal/keys", "internal/translate"},
 	"internal/front/v1":        {"ccs", "fcm", "internal/downstream", "internal/keys", "internal/translate"},
 	"internal/observe":         {"ccs", "fcm", "ccsclient", "ccsserver", "fcmsend", "internal/downstream", "internal/front/legacy", "internal/front/v1", "internal/pace"},
-	"internal/doctor":          {"ccs", "fcm", "ccsclient", "fcmsend", "internal/config", "internal/keys", "internal/localca"},
+	"internal/doctor":          {"fcm", "ccsclient", "fcmsend", "internal/app", "internal/config", "internal/keys", "internal/localca"},
 	"internal/app":             {"ccs", "fcm", "ccsclient", "ccsserver", "fcmsend", "fcmsim", "internal/config", "internal/downstream", "internal/front/ccs", "internal/front/legacy", "internal/front/v1", "internal/h2wire", "internal/keys", "internal/localca", "internal/observe", "internal/pace", "internal/translate", "internal/transport/toccs", "internal/transport/tofcm"},
 	"internal/bench":           {"ccs", "ccsclient", "ccsserver", "fcm", "fcmsend", "fcmsim", "internal/app", "internal/config", "internal/localca", "internal/xmpp"},
 	"internal/cli":             {"ccs", "ccsclient", "ccsserver", "fcm", "fcmsim", "internal/app", "internal/bench", "internal/config", "internal/doctor", "internal/keys", "internal/localca"},
