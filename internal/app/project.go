@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"penstock/ccs"
 	"penstock/ccsclient"
 	"penstock/fcm"
 	"penstock/fcmsend"
@@ -37,20 +38,20 @@ type project struct {
 // openProject makes what a project needs and starts its lane.
 func (a *App) openProject(ctx context.Context, cfg *config.Config, p *config.Project) (*project, error) {
 	r := &project{cfg: p, room: cfg.Limits.MessagesPerProject, parse: parseOptions(p), done: make(chan struct{})}
+	timeout := p.VerdictTimeout
+	if timeout == 0 {
+		timeout = cfg.VerdictTimeout
+	}
 	run := func(context.Context) {}
 	var transport downstream.Transport
 	var err error
 	if p.Transport.HasCCS {
 		transport, run, err = a.farCCS(r)
 	} else {
-		transport, err = a.fcm(ctx, r)
+		transport, err = a.fcm(ctx, r, timeout-downstream.LastCall)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("project %s (%s): %w", p.Name, cfg.Place("projects."+p.Name), err)
-	}
-	timeout := p.VerdictTimeout
-	if timeout == 0 {
-		timeout = cfg.VerdictTimeout
 	}
 	r.lane, err = downstream.New(transport, &downstream.Options{
 		Project: fcm.ProjectID(p.Name), Pace: paceOf(p), VerdictTimeout: timeout,
@@ -95,7 +96,8 @@ func paceOf(p *config.Project) *pace.Options {
 	o := &pace.Options{PerMinute: q.PerMinute, Ramp: q.Ramp, MaxInFlight: q.InFlight}
 	if p.Transport.HasCCS { // the far end has its own; windows are the brake
 		o = pace.Unlimited()
-		o.MaxInFlight = q.InFlight
+		// More would wait in the pool, where nobody minds their patience.
+		o.MaxInFlight = min(q.InFlight, p.Transport.CCS.Streams*ccs.Window)
 		return o
 	}
 	if q.PerMinute == 0 {
@@ -138,8 +140,9 @@ func parseOptions(p *config.Project) *translate.LegacyOptions {
 	}
 }
 
-// fcm makes the way to HTTP v1.
-func (a *App) fcm(ctx context.Context, r *project) (downstream.Transport, error) {
+// fcm makes the way to HTTP v1. What cannot leave within startWithin of its
+// acceptance is of no use there.
+func (a *App) fcm(ctx context.Context, r *project, startWithin time.Duration) (downstream.Transport, error) {
 	words := translateOf(r.cfg)
 	words.Ignored = func(n int) { a.obs.Ignored(r.cfg.Name, n) }
 	if err := words.Validate(); err != nil {
@@ -157,7 +160,7 @@ func (a *App) fcm(ctx context.Context, r *project) (downstream.Transport, error)
 	if r.sender, err = fcmsend.New(r.cfg.ID(), credentials, opt); err != nil {
 		return nil, fmt.Errorf("%w: set project_id, or give credentials that name it", err)
 	}
-	return tofcm.New(r.sender, &tofcm.Options{Translate: words}), nil
+	return tofcm.New(r.sender, &tofcm.Options{Translate: words, StartWithin: startWithin}), nil
 }
 
 // SenderOptions is the way to FCM that settings describe, without events. An

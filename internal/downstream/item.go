@@ -45,7 +45,7 @@ func (l *Lane) newItem(m *Message, done func(Answer, error), now time.Time) *ite
 		accepted = now
 	}
 	it.accepted = accepted.Sub(l.epoch)
-	it.latest = it.accepted + l.opt.VerdictTimeout - lastCall
+	it.latest = it.accepted + l.opt.VerdictTimeout - LastCall
 	ttl, ok := timeToLive(m)
 	switch {
 	case !ok:

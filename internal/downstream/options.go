@@ -145,8 +145,8 @@ func (o *Options) withDefaults() (Options, error) {
 	switch {
 	case c.MaxInWork < 0:
 		return c, errors.New("downstream: Options.MaxInWork is negative")
-	case c.VerdictTimeout <= lastCall:
-		return c, fmt.Errorf("downstream: Options.VerdictTimeout is %v, and must be more than %v", c.VerdictTimeout, lastCall)
+	case c.VerdictTimeout <= LastCall:
+		return c, fmt.Errorf("downstream: Options.VerdictTimeout is %v, and must be more than %v", c.VerdictTimeout, LastCall)
 	}
 	return c, nil
 }

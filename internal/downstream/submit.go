@@ -9,11 +9,12 @@ import (
 	"penstock/internal/pace"
 )
 
+// LastCall is how long before its verdict timeout a message is refused that
+// still waits: later, a verdict would come too late.
+const LastCall = time.Second
+
 // Times of waiting.
 const (
-	// lastCall is how long before its verdict timeout a message is refused that
-	// still waits: later, a verdict would come too late.
-	lastCall = time.Second
 	// nowOrNever is how long a message with time to live 0 waits for its turn.
 	nowOrNever = time.Second
 	// step is the least time for which a lane sleeps whose messages wait, so

@@ -22,8 +22,8 @@ type Options struct {
 	// translate does by itself.
 	Translate *translate.Options
 	// StartWithin is how long after its acceptance a request may begin; one that
-	// found no connection until then is not sent. Default 11 s, which is
-	// downstream's own patience.
+	// found no connection until then is not sent. It is the lane's verdict
+	// timeout less [downstream.LastCall]. Default 11 s.
 	StartWithin time.Duration
 }
 
