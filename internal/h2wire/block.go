@@ -42,7 +42,7 @@ func (c *Conn) blockFrame(h frameHeader) {
 	in, b := &c.in, &c.block
 	in.drop = false
 	if b.open != (h.kind == frameContinuation) || b.open && h.stream != b.head.stream {
-		c.abandon() // the server will not have it either
+		c.abandon(codeProtocol) // the server will not have it either
 		return
 	}
 	if !b.open {
@@ -50,7 +50,7 @@ func (c *Conn) blockFrame(h frameHeader) {
 		b.frames, b.fragment = b.frames[:0], b.fragment[:0]
 	}
 	if len(b.frames)+headerLen+int(h.length) > maxBlock {
-		c.abandon()
+		c.abandon(codeEnhanceYourCalm)
 		return
 	}
 	b.frames = append(b.frames, in.buf[in.r:in.r+headerLen]...)
@@ -66,7 +66,7 @@ func (c *Conn) blockFrame(h frameHeader) {
 		left -= n
 	}
 	if !b.add(h, b.frames[from:]) {
-		c.abandon()
+		c.abandon(codeProtocol)
 		return
 	}
 	if h.has(flagEndHeaders) {
@@ -101,11 +101,11 @@ func (b *block) add(h frameHeader, payload []byte) bool {
 
 // abandon passes on what was held back, and leaves the connection's blocks to
 // the server from here on. Where its table is no longer the client's it could
-// not read them: then the connection ends.
-func (c *Conn) abandon() {
+// not read them: then the connection ends with the code.
+func (c *Conn) abandon(code uint32) {
 	in, b := &c.in, &c.block
 	if b.enc != nil {
-		c.refuseBlock()
+		c.refuseBlock(code)
 		return
 	}
 	if b.open {
@@ -117,19 +117,17 @@ func (c *Conn) abandon() {
 
 // refuseBlock ends a connection on which a block can be neither passed on nor
 // written anew.
-func (c *Conn) refuseBlock() {
-	c.in.err = c.end(codeEnhanceYourCalm, "header block", errBlock)
-}
+func (c *Conn) refuseBlock(code uint32) { c.in.err = c.end(code, "header block", errBlock) }
 
 // endBlock handles a whole block.
 func (c *Conn) endBlock() {
 	in, b := &c.in, &c.block
 	switch {
 	case !b.decode():
-		c.abandon()
+		c.abandon(codeProtocol)
 		return
 	case b.size > maxBlock && (b.mend || b.enc != nil):
-		c.refuseBlock()
+		c.refuseBlock(codeEnhanceYourCalm)
 		return
 	}
 	if c.opt.MaxStreams > 0 {

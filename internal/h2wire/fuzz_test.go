@@ -89,55 +89,95 @@ func FuzzFrames(f *testing.F) {
 	}
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), uint16(3), byte(1))
 	f.Add([]byte("PRI * HTTP/2.0\r\n\r\nSM"), uint16(100), byte(2))
-	f.Fuzz(func(t *testing.T, text []byte, size uint16, how byte) {
-		conn := &scripted{text: text, size: int(size)%5000 + 1}
-		opt := &Options{}
-		streams := 0
-		if how&1 != 0 {
-			opt.MaxStreams = 3
-			opt.PingEvery, opt.MaxPings = time.Hour, 1000
-			opt.NewStream = func() Verdict {
-				streams++
-				if how&2 != 0 && streams%3 == 0 {
-					return Refuse
-				}
-				return Pass
+	f.Fuzz(listen)
+}
+
+// TestAConversationMayEndAnywhere cuts one at each byte.
+func TestAConversationMayEndAnywhere(t *testing.T) {
+	for _, change := range []int{0, 3, 7} {
+		text := conversation("https", change)
+		for n := range text {
+			for how := range byte(16) {
+				listen(t, text[:n], 97, how)
 			}
 		}
-		c := Wrap(conn, opt)
-		var out []byte
-		p := make([]byte, int(how)+1)
-		for {
-			n, err := c.Read(p)
-			out = append(out, p[:n]...)
-			if n == 0 && err == nil {
-				t.Fatal("a Read returned nothing")
+	}
+}
+
+// TestWhatABlockHoldsIsBounded has clients send blocks that would take more
+// memory than they are.
+func TestWhatABlockHoldsIsBounded(t *testing.T) {
+	var flood, bomb, block bytes.Buffer
+	flood.WriteString(http2.ClientPreface)
+	bomb.WriteString(http2.ClientPreface)
+	fr := http2.NewFramer(&flood, nil)
+	fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
+	for range 1000 {
+		fr.WriteContinuation(1, false, make([]byte, 1000))
+	}
+	hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: "x", Value: string(make([]byte, 4000))})
+	block.Write(bytes.Repeat([]byte{0x80 | 62}, 10_000)) // each is the field again
+	http2.NewFramer(&bomb, nil).WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
+	for name, text := range map[string][]byte{"a block without end": flood.Bytes(), "fields that are a byte each": bomb.Bytes()} {
+		c := Wrap(&scripted{text: text, size: 1000}, nil)
+		out, err := io.ReadAll(c)
+		if err != nil || !bytes.Equal(out, text) {
+			t.Errorf("%s: %d bytes of %d, %v", name, len(out), len(text), err)
+		}
+		if n := cap(c.block.frames) + cap(c.block.fragment) + 40*cap(c.block.fields); n > 4*maxBlock {
+			t.Errorf("%s: %d bytes are held", name, n)
+		}
+	}
+}
+
+func listen(t *testing.T, text []byte, size uint16, how byte) {
+	conn := &scripted{text: text, size: int(size)%5000 + 1}
+	opt := &Options{}
+	streams := 0
+	if how&1 != 0 {
+		opt.MaxStreams = 3
+		opt.PingEvery, opt.MaxPings = time.Hour, 1000
+		opt.NewStream = func() Verdict {
+			streams++
+			if how&2 != 0 && streams%3 == 0 {
+				return Refuse
 			}
-			if how&4 != 0 && len(out) > 100 {
-				c.GoAway()
-			}
-			if how&8 != 0 && n > 0 && c.out.framed.Load() {
-				c.Write(p[:n]) // a server that says what the client said
-			}
-			if err != nil {
-				break
-			}
+			return Pass
 		}
-		if n := cap(c.block.frames) + cap(c.block.fragment) + c.block.buf.Cap() + cap(c.in.buf); n > 8*maxBlock {
-			t.Fatalf("%d bytes are held", n)
+	}
+	c := Wrap(conn, opt)
+	var out []byte
+	p := make([]byte, int(how)+1)
+	for {
+		n, err := c.Read(p)
+		out = append(out, p[:n]...)
+		if n == 0 && err == nil {
+			t.Fatal("a Read returned nothing")
 		}
-		if len(c.refused) > maxRefused+1 || opt.MaxStreams > 0 && len(c.open) > opt.MaxStreams {
-			t.Fatalf("%d streams refused, %d open", len(c.refused), len(c.open))
+		if how&4 != 0 && len(out) > 100 {
+			c.GoAway()
 		}
-		whole := c.in.err == io.EOF || c.in.err == nil //nolint:errorlint // the very error of the connection
-		anew := c.block.enc != nil
-		if !anew && opt.MaxStreams == 0 && whole && !bytes.Equal(out, text) {
-			t.Fatalf("%q came, not %q", out, text)
+		if how&8 != 0 && n > 0 && c.out.framed.Load() {
+			c.Write(p[:n]) // a server that says what the client said
 		}
-		if anew && !c.block.blind {
-			readable(t, out)
+		if err != nil {
+			break
 		}
-	})
+	}
+	if n := cap(c.block.frames) + cap(c.block.fragment) + c.block.buf.Cap() + cap(c.in.buf); n > 8*maxBlock {
+		t.Fatalf("%d bytes are held", n)
+	}
+	if len(c.refused) > maxRefused+1 || opt.MaxStreams > 0 && len(c.open) > opt.MaxStreams {
+		t.Fatalf("%d streams refused, %d open", len(c.refused), len(c.open))
+	}
+	whole := c.in.err == io.EOF || c.in.err == nil //nolint:errorlint // the very error of the connection
+	anew := c.block.enc != nil
+	if !anew && opt.MaxStreams == 0 && whole && !bytes.Equal(out, text) {
+		t.Fatalf("%q came, not %q", out, text)
+	}
+	if anew && !c.block.blind {
+		readable(t, out)
+	}
 }
 
 // readable wants every header block to be one.

@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"penstock/internal/ccstest"
 	"penstock/internal/h2wire"
@@ -130,6 +132,10 @@ func TestTooLargeABlockIsTheServersAffair(t *testing.T) {
 		parts(c, "https:", 800)
 		c.wantGoAway(1, http2.ErrCodeEnhanceYourCalm, "header block")
 		c.wantEnd()
+		c = dial(t, serve(t, echo, &h2wire.Options{MaxStreams: 100}))
+		c.want(c.get("https:", "/", "x-test", "yes"), `200 GET / yes "" <nil>`)
+		go parts(c, "https:", 4000)
+		c.wantGoAway(1, http2.ErrCodeEnhanceYourCalm, "header block")
 	})
 	t.Run("and ends it without GOAWAY where streams are not counted", func(t *testing.T) {
 		c := dial(t, serve(t, echo, nil))
@@ -174,6 +180,94 @@ func TestWhatCannotBeReadIsTheServersAffair(t *testing.T) {
 		c.want(1, "PROTOCOL_ERROR")
 		c.want(c.open(c.request("GET", "https", "/", "x-test", "yes"), true), `200 GET / yes "" <nil>`)
 	})
+}
+
+// TestWhatCannotBeWrittenAnewEndsTheConnection is about connections whose blocks
+// the server could not read as they come.
+func TestWhatCannotBeWrittenAnewEndsTheConnection(t *testing.T) {
+	for name, say := range map[string]func(c *client){
+		"a block that is no HPACK": func(c *client) { c.open([]byte{0xff, 0xff, 0xff, 0xff, 0x0f}, true) },
+		"a continuation of another stream": func(c *client) {
+			c.AllowIllegalWrites = true
+			b := c.request("GET", "https:", "/")
+			c.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: b[:2]})
+			c.WriteContinuation(5, true, b[2:])
+		},
+		"a continuation of nothing": func(c *client) { c.WriteContinuation(3, true, c.request("GET", "https:", "/")) },
+		"a frame inside a block": func(c *client) {
+			c.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: c.request("GET", "https:", "/")})
+			c.WritePing(false, [8]byte{})
+		},
+		"more padding than payload": func(c *client) {
+			c.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPadded|http2.FlagHeadersEndHeaders, 3, append([]byte{200}, c.request("GET", "https:", "/")...))
+		},
+		"half a priority": func(c *client) {
+			c.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPriority|http2.FlagHeadersEndHeaders, 3, []byte{0, 0, 0, 0})
+		},
+		"padding of nothing": func(c *client) {
+			c.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPadded|http2.FlagHeadersEndHeaders, 3, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := dial(t, serve(t, echo, &h2wire.Options{MaxStreams: 100}))
+				c.want(c.get("https:", "/"), `200 GET /  "" <nil>`)
+				say(c)
+				c.wantGoAway(1, http2.ErrCodeProtocol, "header block")
+				c.wantEnd()
+			})
+		})
+	}
+}
+
+// TestTheServersTableMayBeOfAnySize: blocks that are written anew refer to
+// nothing.
+func TestTheServersTableMayBeOfAnySize(t *testing.T) {
+	l := ccstest.Listen()
+	srv := &http.Server{Handler: http.HandlerFunc(echo), Protocols: h2wire.Protocols(), HTTP2: &http.HTTP2Config{MaxDecoderHeaderTableSize: 1}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		srv.Serve(h2wire.NewListener(l, nil, nil))
+	}()
+	t.Cleanup(func() { srv.Close(); <-done })
+	c := dial(t, l)
+	c.enc.SetMaxDynamicTableSize(0)
+	for range 3 {
+		c.want(c.get("https:", "/", "x-test", "yes"), `200 GET / yes "" <nil>`)
+	}
+}
+
+func TestBlocksAreWrittenAnewInFramesThatEveryReceiverTakes(t *testing.T) {
+	var text bytes.Buffer
+	text.WriteString(http2.ClientPreface)
+	c := client{t: t, Framer: http2.NewFramer(&text, nil), next: 1}
+	c.enc = hpack.NewEncoder(&c.block)
+	b := c.request("POST", "https:", "/", "x-test", strings.Repeat("~", 40_000))
+	c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: b[:100], EndStream: true, Priority: http2.PriorityParam{Weight: 7}, PadLength: 3})
+	for b = b[100:]; len(b) > 0; b = b[min(len(b), 5000):] {
+		c.WriteContinuation(1, len(b) <= 5000, b[:min(len(b), 5000)])
+	}
+	out, err := io.ReadAll(h2wire.Wrap(&pieces{text: text.Bytes(), size: 1000}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fr := http2.NewFramer(nil, bytes.NewReader(out[len(http2.ClientPreface):]))
+	fr.SetMaxReadFrameSize(1<<24 - 1)
+	var got []string
+	for {
+		f, err := fr.ReadFrame()
+		if err != nil {
+			break
+		}
+		if h := f.Header(); h.Length > 16<<10 {
+			t.Errorf("a frame of %d bytes", h.Length)
+		}
+		got = append(got, fmt.Sprintf("%v %x", f.Header().Type, f.Header().Flags))
+	}
+	if fmt.Sprint(got) != "[HEADERS 21 CONTINUATION 0 CONTINUATION 4]" {
+		t.Errorf("%v", got)
+	}
 }
 
 // TestTheLayerIsNotSeen has the same requests answered with and without it.

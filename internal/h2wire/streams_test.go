@@ -1,6 +1,7 @@
 package h2wire_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -154,6 +155,31 @@ func TestM_23_AFloodOfPingsEndsTheConnection(t *testing.T) {
 			c.WritePing(true, [8]byte{})
 			c.want(c.get("https", "/"), `200 GET /  "" <nil>`)
 		}
+	})
+	bubble(t, "M-23 not those between what a client sends", func(t *testing.T) {
+		g := newGate()
+		c := dial(t, serve(t, g.serve, opt))
+		for range 20 { // nothing is answered
+			c.get("https", "/")
+			pong(c)
+		}
+		id := c.open(c.request("POST", "https", "/"), false)
+		for range 20 {
+			c.WriteData(id, false, nil)
+			pong(c)
+		}
+		for i := range 20 {
+			c.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
+			pong(c)
+		}
+		close(g.release)
+	})
+	bubble(t, "M-23 not answers to PINGs that nobody sent", func(t *testing.T) {
+		c := dial(t, serve(t, echo, opt))
+		for range 100 {
+			c.WritePing(true, [8]byte{})
+		}
+		c.want(c.get("https", "/"), `200 GET /  "" <nil>`)
 	})
 	bubble(t, "M-23 by the clock that is given", func(t *testing.T) {
 		var now atomic.Int64
@@ -334,7 +360,7 @@ func TestStreamsAreRefusedBeforeTheyAreRead(t *testing.T) {
 	bubble(t, "and one that ends them is not", func(t *testing.T) {
 		verdicts, n = []h2wire.Verdict{h2wire.Refuse}, 0
 		c := dial(t, serve(t, echo, opt))
-		for i := range 3000 {
+		for i := range 3600 {
 			switch i % 3 {
 			case 0:
 				c.want(c.get("https", "/"), "REFUSED_STREAM")
@@ -349,6 +375,39 @@ func TestStreamsAreRefusedBeforeTheyAreRead(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAStreamIsOpenUntilBothSidesHaveEnded(t *testing.T) {
+	for _, serverFirst := range []bool{true, false} {
+		var client, server bytes.Buffer
+		client.WriteString(http2.ClientPreface)
+		fr, back := http2.NewFramer(&client, nil), http2.NewFramer(&server, nil)
+		fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83}, EndHeaders: true})
+		begun := client.Len()
+		fr.WriteData(1, true, []byte("body"))
+		back.WriteSettings()
+		back.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
+
+		c := h2wire.Wrap(&pieces{text: client.Bytes(), size: 100}, &h2wire.Options{MaxStreams: 100})
+		read := func(n int) {
+			if _, err := io.ReadFull(c, make([]byte, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		end := []func(){func() { c.Write(server.Bytes()) }, func() { read(client.Len() - begun) }}
+		if !serverFirst {
+			slices.Reverse(end)
+		}
+		read(begun)
+		got := []int{c.Streams()}
+		for _, f := range end {
+			f()
+			got = append(got, c.Streams())
+		}
+		if fmt.Sprint(got) != "[1 1 0]" {
+			t.Errorf("server first %v: %v streams are open in turn", serverFirst, got)
+		}
+	}
 }
 
 func TestAClientThatReadsNothingIsLetGo(t *testing.T) {
