@@ -69,6 +69,7 @@ type grammar struct {
 	Listen  listenCmd  `cmd:"" help:"Print what devices send, message by message, and hand it to a command."`
 	Bench   benchCmd   `cmd:"" help:"Measure this machine, and Penstock on it."`
 	Project projectCmd `cmd:"" help:"Make and list projects, and their server keys."`
+	Doctor  doctorCmd  `cmd:"" help:"Find out what keeps messages from going out, and how to mend it."`
 	Config  configCmd  `cmd:"" help:"Check a configuration, or print what counts in the end."`
 	CA      caCmd      `cmd:"" name:"ca" help:"Print the certificate of Penstock's own CA, for those who connect."`
 	Version versionCmd `cmd:"" help:"Print the version."`
