@@ -160,7 +160,7 @@ func network(err error) (text, fix string) {
 		return "its certificate has expired, or is not valid yet: " + text, "look at the clock of this machine; else the far end has to renew it"
 	case errors.As(err, &invalid):
 		return "its certificate did not pass: " + text, "the far end needs another certificate"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS", "check host and port of the endpoint"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there", "check host and port; a firewall may refuse too"

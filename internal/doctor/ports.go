@@ -32,7 +32,8 @@ func (x *examiner) doors() []door {
 	for _, a := range x.cfg.HTTP.Listen {
 		list = append(list, door{setting: "http.listen", address: a, tls: x.cfg.HTTP.TLS, secured: x.cfg.HTTP.OwnTLS || x.cfg.HTTP.TLS.CertFile != "",
 			path: "/fcm/send", ours: func(r *http.Response) bool {
-				return r.StatusCode == http.StatusMethodNotAllowed && r.Header.Get("Allow") == http.MethodPost
+				// It asks for a key before anything else, and none is shown to a stranger.
+				return r.StatusCode == http.StatusUnauthorized && strings.HasPrefix(r.Header.Get("WWW-Authenticate"), `Bearer realm="penstock"`)
 			}})
 	}
 	if x.cfg.Admin.Listen != "" {
