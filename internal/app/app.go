@@ -32,6 +32,10 @@ type Options struct {
 	// AnswerTime is how long, on the way out, what was taken may wait for its
 	// answer. Default 20 s: all is over within 30 s then.
 	AnswerTime time.Duration
+	// Listen opens listeners, and Dial connections to far ends below TLS, such
+	// as in memory for tests. Default: the network's.
+	Listen func(network, address string) (net.Listener, error)
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Addresses are where an [App] listens, such as 127.0.0.1:5235; as the listeners
@@ -82,6 +86,9 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 func New(cfg *config.Config, opt Options) (*App, error) {
 	if opt.AnswerTime == 0 {
 		opt.AnswerTime = 20 * time.Second
+	}
+	if opt.Listen == nil {
+		opt.Listen = net.Listen
 	}
 	a := &App{opt: opt, log: slog.New(slog.DiscardHandler), cfg: cfg, reg: prometheus.NewRegistry()}
 	if opt.LogTo != nil {

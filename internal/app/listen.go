@@ -6,7 +6,6 @@ import (
 	"net"
 	"syscall"
 
-	"penstock/internal/config"
 	"penstock/internal/h2wire"
 )
 
@@ -35,7 +34,7 @@ func (a *App) listen() (*listening, error) {
 	l := &listening{}
 	open := func(setting string, addresses []string, into *[]net.Listener) error {
 		for _, address := range addresses {
-			one, err := listenOn(a.cfg, setting, address)
+			one, err := a.listenOn(setting, address)
 			if err != nil {
 				return err
 			}
@@ -48,7 +47,7 @@ func (a *App) listen() (*listening, error) {
 		err = open("http.listen", a.cfg.HTTP.Listen, &l.web)
 	}
 	if err == nil && a.cfg.Admin.Listen != "" {
-		l.admin, err = listenOn(a.cfg, "admin.listen", a.cfg.Admin.Listen)
+		l.admin, err = a.listenOn("admin.listen", a.cfg.Admin.Listen)
 	}
 	if err != nil {
 		l.close()
@@ -61,10 +60,10 @@ func (a *App) listen() (*listening, error) {
 	return l, nil
 }
 
-func listenOn(cfg *config.Config, setting, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+func (a *App) listenOn(setting, address string) (net.Listener, error) {
+	l, err := a.opt.Listen("tcp", address)
 	if err != nil {
-		return nil, &ListenError{setting, cfg.Place(setting), address, err}
+		return nil, &ListenError{setting, a.cfg.Place(setting), address, err}
 	}
 	return l, nil
 }

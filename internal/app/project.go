@@ -156,7 +156,7 @@ func (a *App) fcm(ctx context.Context, r *project, startWithin time.Duration) (d
 	if err != nil {
 		return nil, err
 	}
-	opt.Events = a.obs.FCM(r.cfg.Name)
+	opt.Dial, opt.Events = a.opt.Dial, a.obs.FCM(r.cfg.Name)
 	if r.sender, err = fcmsend.New(r.cfg.ID(), credentials, opt); err != nil {
 		return nil, fmt.Errorf("%w: set project_id, or give credentials that name it", err)
 	}
@@ -232,7 +232,7 @@ func (a *App) farCCS(r *project) (downstream.Transport, func(context.Context), e
 	if err != nil {
 		return nil, nil, err
 	}
-	opt.Events, opt.RetryMax = a.obs.Far(r.cfg.Name, f.Endpoint), -1
+	opt.Dial, opt.Events, opt.RetryMax = a.opt.Dial, a.obs.Far(r.cfg.Name, f.Endpoint), -1
 	if len(r.cfg.Upstream.To) > 0 && a.ccs != nil {
 		up := &upstream{server: a.ccs, sender: r.cfg.Sender()}
 		opt.Upstream, opt.Receipts = up.message, up.receipt
