@@ -484,3 +484,44 @@ func TestOwnFramesStandBetweenTheServers(t *testing.T) {
 		}
 	}
 }
+
+// A client may send its first request before the server has said anything. What
+// the layer says about it comes behind the server's SETTINGS all the same
+// (RFC 9113, 3.4): clients end connections that begin otherwise.
+func TestFramesOfTheLayerComeBehindTheServersSettings(t *testing.T) {
+	for name, tt := range map[string]struct {
+		verdict h2wire.Verdict
+		want    http2.FrameType
+	}{
+		"GOAWAY":     {h2wire.GoAway, http2.FrameGoAway},
+		"RST_STREAM": {h2wire.Refuse, http2.FrameRSTStream},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			near, far := ccstest.Pipe()
+			server := h2wire.Wrap(far, &h2wire.Options{MaxStreams: 100, NewStream: func() h2wire.Verdict { return tt.verdict }})
+			defer server.Close()
+			c := newClient(t, near)
+			c.get("https", "/early")
+			read := make(chan struct{})
+			go func() {
+				defer close(read)
+				_, _ = io.Copy(io.Discard, server)
+			}()
+			synctest.Wait()
+			if err := http2.NewFramer(server, nil).WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 250}); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []http2.FrameType{http2.FrameSettings, tt.want} {
+				f, err := c.ReadFrame()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := f.Header().Type; got != want {
+					t.Fatalf("%v came, want %v", got, want)
+				}
+			}
+			near.Close()
+			<-read
+		})
+	}
+}

@@ -19,8 +19,8 @@ type output struct {
 	dead     bool            // GOAWAY of an error was written
 }
 
-// atBoundary reports whether another frame may be written now. The server's
-// SETTINGS have to be the first one of all.
+// atBoundary reports whether another frame may be written now: the server's
+// SETTINGS come before all others (RFC 9113, 3.4).
 func (o *output) atBoundary() bool { return o.settings && o.have == 0 && o.left == 0 }
 
 // Write writes what the server says. Frames of the layer's own go between its
