@@ -179,7 +179,9 @@ func (t *tokens) hold(now time.Time, err error) {
 	wait := min(tokenBackoff<<min(t.failures, 10), tokenHoldMax)
 	t.failures++
 	t.failure = err
-	t.notBefore = now.Add(wait + rand.N(wait/4))
+	// Earlier by chance, not later: a lane that waits as long and then tries once
+	// must not find that it came too soon.
+	t.notBefore = now.Add(wait - rand.N(wait/4))
 }
 
 // reject says that FCM answered 401 to a message with tok, and reports whether
