@@ -56,6 +56,7 @@ var (
 type callers struct {
 	t    *testing.T
 	key  string
+	name string // of the project
 	pool *ccsclient.Pool
 	url  string
 	h1   *http.Client // for legacy
@@ -67,7 +68,7 @@ type callers struct {
 // callers starts an app server. opt, which may be nil, is of its CCS end.
 func (p *penstock) callers(sender, key string, opt *ccsclient.Options) *callers {
 	p.w.t.Helper()
-	c := &callers{t: p.w.t, key: key, url: "https://" + p.addr.HTTP[0]}
+	c := &callers{t: p.w.t, key: key, name: "shop", url: "https://" + p.addr.HTTP[0]}
 	var o ccsclient.Options
 	if opt != nil {
 		o = *opt
@@ -118,7 +119,7 @@ func (c *callers) send(by front, to ccs.RegistrationToken, id string) said {
 	case byLegacy:
 		return c.post(ctx, c.h1, "/fcm/send", "key="+c.key, map[string]any{"to": to, "data": map[string]string{"id": id}})
 	case byV1:
-		return c.post(ctx, c.h2, "/v1/projects/shop/messages:send", "Bearer "+c.key,
+		return c.post(ctx, c.h2, "/v1/projects/"+c.name+"/messages:send", "Bearer "+c.key,
 			map[string]any{"message": map[string]any{"token": to, "data": map[string]string{"id": id}}})
 	}
 	_, err := c.pool.Send(ctx, &ccs.Downstream{To: to, MessageID: ccs.MessageID(id), Data: map[string]string{"id": id}})

@@ -90,10 +90,16 @@ func (m *memory) takeDown(address string) {
 	h.open = nil
 }
 
-// bringUp undoes takeDown, and tells how often the address has been dialled.
-func (m *memory) bringUp(address string) (dials int) {
+// bringUp undoes takeDown.
+func (m *memory) bringUp(address string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.hosts[address].down = false
+}
+
+// dialled is how often an address was dialled.
+func (m *memory) dialled(address string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return m.hosts[address].dials
 }
