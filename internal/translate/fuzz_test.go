@@ -74,7 +74,7 @@ var allOptions = &translate.Options{
 	OddPriority: translate.OddPriorityIsNormal, PassThrough: true, ThreadFromTag: true, WebTag: true, MessageIDKey: "penstock_id",
 }
 
-func FuzzParseLegacyJSON(f *testing.F) {
+func FuzzT_44_ParseLegacyJSON(f *testing.F) {
 	for _, seed := range legacySeeds {
 		f.Add([]byte(seed), byte(0))
 		f.Add([]byte(seed), byte(15))
@@ -103,7 +103,7 @@ func FuzzParseLegacyJSON(f *testing.F) {
 	})
 }
 
-func FuzzToV1(f *testing.F) {
+func FuzzT_44_ToV1(f *testing.F) {
 	for _, seed := range legacySeeds {
 		f.Add([]byte(`{"message_id":"m-1","delivery_receipt_requested":true,` + seed[1:]))
 	}
