@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"penstock/ccsserver"
 	"penstock/fcmsim"
 	"penstock/internal/config"
 	"penstock/internal/doctor"
@@ -35,8 +36,33 @@ func TestAllIsGood(t *testing.T) {
 			t.Errorf("a device got a message: %+v", r)
 		}
 	}
-	if n := len(sim.Streams()); n != 0 {
-		t.Errorf("%d streams are left", n)
+}
+
+// A far end that has a device with the token that cannot exist delivers nothing
+// to it all the same.
+func TestNothingIsDelivered(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t, fcmsim.Options{})
+	const token = "penstock-doctor-no-such-token"
+	if _, err := sim.AddDevice(&fcmsim.DeviceOptions{Token: token}); err != nil {
+		t.Fatal(err)
+	}
+	examine(t, settings(t, nil), overFCM(sim)).want(t, "fcm", doctor.Warning, "not Google's FCM")
+	if d, ok := sim.Device(token); !ok || d.ReceivedCount != 0 {
+		t.Errorf("the device got %d messages", d.ReceivedCount)
+	}
+	if n := len(sim.Record()); n == 0 {
+		t.Error("FCM was not asked")
+	}
+}
+
+func TestStreamEndsInOrder(t *testing.T) {
+	t.Parallel()
+	closed := make(chan error, 1)
+	sim := simulator(t, fcmsim.Options{Server: &ccsserver.Options{Events: &ccsserver.Events{Closed: func(_ ccsserver.Stream, err error) { closed <- err }}}})
+	examine(t, settings(t, nil), overCCS(sim)).want(t, "ccs", doctor.Good)
+	if err := <-closed; err != nil {
+		t.Errorf("the stream ended with %v", err)
 	}
 }
 

@@ -59,6 +59,8 @@ func (x *examiner) ports(ctx context.Context) []Finding {
 		case err == nil:
 			defer l.Close()
 			held[port] = d.setting
+		case ctx.Err() != nil:
+			f.Result, f.Text = Unknown, "there was no time left to look"
 		case errors.Is(err, syscall.EADDRINUSE) && held[port] != "":
 			f.Result, f.Text, f.Fix = Bad, held[port]+" has this port already", elsewhere
 		case errors.Is(err, syscall.EADDRINUSE) && x.isOurs(ctx, d):
