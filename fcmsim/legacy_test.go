@@ -135,9 +135,9 @@ func TestM_51_In2019EachTokenHasAResultInItsPlace(t *testing.T) {
 	}
 
 	t.Run("M-51 digits stay as they are", func(t *testing.T) {
-		f.legacy("application/json", `{"to":"`+string(b)+`","data":{"n":12345678901234567890,"z":0.10,"null":null}}`).legacyAnswer()
+		f.legacy("application/json", `{"to":"`+string(b)+`","data":{"n":12345678901234567890,"z":0.10,"null":null,"o":{ "a" : [1, 2] }}}`).legacyAnswer()
 		d, _ := f.Device(b)
-		if g := d.Received[len(d.Received)-1]; fmt.Sprint(g.Data) != "map[n:12345678901234567890 null: z:0.10]" {
+		if g := d.Received[len(d.Received)-1]; fmt.Sprint(g.Data) != `map[n:12345678901234567890 null: o:{"a":[1,2]} z:0.10]` {
 			t.Errorf("got %v", g.Data)
 		}
 	})

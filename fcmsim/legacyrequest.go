@@ -111,7 +111,7 @@ func jsonFault(body []byte, err error) legacyFault {
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // legacyFields are a body's fields. The first that has a wrong type is the
-// error; null is as absent.
+// error; null is as absent, as package json has it too.
 type legacyFields struct {
 	fields map[string]json.RawMessage
 	err    error
@@ -119,7 +119,7 @@ type legacyFields struct {
 
 func (p *legacyFields) decode(name, kind string, into any) {
 	raw, ok := p.fields[name]
-	if !ok || string(raw) == "null" || p.err != nil {
+	if !ok || p.err != nil {
 		return
 	}
 	if json.Unmarshal(raw, into) != nil {
