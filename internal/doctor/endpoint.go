@@ -34,7 +34,6 @@ type reachedOnce struct {
 // A way is one endpoint, the proxy before it and the CAs that are trusted.
 type way struct {
 	once sync.Once
-	list []Finding // for the first project that took it
 	ok   bool
 }
 
