@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -210,6 +211,7 @@ func TestHTTP1Answers(t *testing.T) {
 		{"R-F11 cut in the header", "HTTP/1.1 200 OK\r\nContent-", true, fcm.Unavailable, true, true},
 		{"R-A65 no HTTP", "SSH-2.0-canary\r\n\r\n", false, fcm.Unavailable, true, true},
 		{"R-A65 a body without end", "HTTP/1.1 200 OK\r\n\r\n{" + strings.Repeat(" ", 70<<10), false, fcm.Unavailable, true, true},
+		{"R-A65 a body of known length that is too long", "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 64<<10+1), false, fcm.Unavailable, true, true},
 		{"R-A65 a header without end", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("canary", 30<<10), false, fcm.Unavailable, true, true},
 		{"R-A65 a redirect", "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://elsewhere.example/\r\nContent-Length: 0\r\n\r\n", false, fcm.Configuration, false, false},
 		{"R-A65 another protocol", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", false, fcm.Unavailable, false, true},
@@ -231,6 +233,9 @@ func TestHTTP1Answers(t *testing.T) {
 				e := p.wantError(c.class, c.unknown)
 				if strings.Contains(e.Error(), "canary") || p.took != 0 {
 					t.Errorf("after %v: %.300v", p.took, e)
+				}
+				if strings.HasSuffix(c.name, "header without end") && !strings.Contains(e.Error(), "longer than") {
+					t.Errorf("error %v; want it to name the bound", e)
 				}
 				if strings.Contains(c.answer, "Retry-After") && e.RetryAfter != 7*time.Second {
 					t.Errorf("RetryAfter %v", e.RetryAfter)
@@ -400,6 +405,10 @@ func TestProxies(t *testing.T) {
 				}
 				go connect(t, nc, answer)
 				e := p.wantError(fcm.Unavailable, false)
+				nc.SetReadDeadline(time.Now().Add(time.Minute))
+				if _, err := nc.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Error("the connection to the proxy is left open")
+				}
 				if !strings.Contains(e.Error(), "proxy") || strings.Contains(e.Error(), "canary") || name == "refused" && !strings.Contains(e.Error(), "407") {
 					t.Errorf("error %v", e)
 				}

@@ -10,15 +10,19 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// maxBlock bounds the compressed header of one answer, over all its frames.
-const maxBlock = 2 * maxHeader
+const (
+	// maxBlock bounds the compressed header of one answer, over all its frames
+	// and with their own headers: there are frames without content.
+	maxBlock    = 2 * maxHeader
+	frameHeader = 9
+)
 
 // A head is what is wanted of an answer's header.
 type head struct {
 	id         uint32
 	endStream  bool
 	size       int // of all fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts
-	block      int // compressed bytes
+	block      int // compressed bytes, and those of the frames around them
 	status     int // 0: none
 	retryAfter string
 	declared   int64 // -1: none
@@ -132,7 +136,7 @@ func readError(err error) error {
 // table must stay in step.
 func (c *h2conn) headerBlock(fragment []byte, ended bool) error {
 	h := &c.head
-	if h.block += len(fragment); h.block > maxBlock {
+	if h.block += len(fragment) + frameHeader; h.block > maxBlock {
 		return fmt.Errorf("%w: a header of more than %d bytes", errProtocol, maxBlock)
 	}
 	if _, err := c.dec.Write(fragment); err != nil {

@@ -48,7 +48,6 @@ type far struct {
 	settings []http2.Setting  // of each connection
 	silent   bool             // no SETTINGS are sent
 	stingy   bool             // no window is given back
-	table    uint32           // of headers, as settings say; 0: the default
 	handle   func(r *request) // answers; nil: the test asks for requests
 
 	hosts map[string]*ccstest.Listener
@@ -180,8 +179,9 @@ type farConn struct {
 	mu     sync.Mutex // guards what follows
 	resets map[uint32]http2.ErrCode
 	pings  []time.Time
-	acks   int   // of our SETTINGS
-	window int64 // what we may send on all streams, by the sender's frames
+	pongs  [][8]byte // answers to pings
+	acks   int       // of our SETTINGS
+	window int64     // what we may send on all streams, by the sender's frames
 	mute   bool
 	halted chan struct{} // reading stops while it is there
 	open   int           // requests that are not answered
@@ -229,12 +229,7 @@ func (w *far) serve(raw net.Conn) {
 	}
 	c.framer = http2.NewFramer(nc, nc)
 	c.framer.SetMaxReadFrameSize(16 << 10) // as long as SETTINGS say nothing else
-	// RFC 7541 4.2: what is larger than the default is allowed once acked, and a
-	// smaller size is told by the encoder.
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	if w.table != 0 {
-		c.framer.ReadMetaHeaders.SetAllowedMaxDynamicTableSize(w.table)
-	}
 	if !w.silent {
 		c.write(func(f *http2.Framer) error { return f.WriteSettings(w.settings...) })
 	}
@@ -308,6 +303,10 @@ func (c *farConn) read() {
 				c.mu.Lock()
 				c.acks++
 				c.mu.Unlock()
+				if w := c.w; len(w.settings) > 0 && w.settings[0].ID == http2.SettingHeaderTableSize {
+					// From here on the sender must do with it.
+					c.framer.ReadMetaHeaders.SetMaxDynamicTableSize(min(w.settings[0].Val, 4096))
+				}
 			} else if !c.w.silent { // an ack must not come before SETTINGS
 				c.write(func(f *http2.Framer) error { return f.WriteSettingsAck() })
 			}
@@ -319,6 +318,9 @@ func (c *farConn) read() {
 			}
 		case *http2.PingFrame:
 			if f.IsAck() {
+				c.mu.Lock()
+				c.pongs = append(c.pongs, f.Data)
+				c.mu.Unlock()
 				continue
 			}
 			c.mu.Lock()

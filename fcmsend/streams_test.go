@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -486,9 +486,6 @@ func TestS_48_IdleConnectionsEndWithoutAnError(t *testing.T) {
 		if !conn.isOver() || len(closed) != 4 || closed[3] != nil {
 			t.Errorf("over %v, closed: %v; want no cause for the last", conn.isOver(), closed)
 		}
-		if conn.ended != io.EOF { //nolint:errorlint // TLS says with EOF itself that the end was told
-			t.Errorf("the far end read %v; want to be told of the end", conn.ended)
-		}
 		if n := len(s.State().Connections); n != 0 {
 			t.Errorf("%d connections in the state", n)
 		}
@@ -676,30 +673,73 @@ func TestWhoWaitsForAPlaceIsServedInOrderAndMayLeave(t *testing.T) {
 
 func TestAPlaceThatComesInTheMomentOfLeavingIsNotLost(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
+		w.handle = func(r *request) { r.arrived <- r }
 		s := w.sender(&fcmsend.Options{MaxConnections: 1, StreamsPerConnection: 1})
-		var conn *farConn
-		for range 500 {
-			p := send(t, s, toToken())
-			if conn == nil {
-				conn = w.conn()
-			}
-			r := conn.request()
-			ctx, cancel := context.WithCancel(t.Context())
+		first := send(t, s, toToken())
+		conn := w.conn()
+		conn.request().accept()
+		first.wantAccepted()
+		for range 300 {
+			// The place comes free when the first gives up, after ten seconds, which
+			// is when the second leaves.
+			first := send(t, s, toToken())
+			conn.request()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			leaves := sendWith(ctx, t, s, toToken())
-			synctest.Wait()
-			go cancel()
-			r.accept()
-			p.wantAccepted()
-			synctest.Wait()
-			select {
-			case r := <-conn.arrived: // it was written before it left
-				r.accept()
-			default:
-			}
+			time.Sleep(5 * time.Second)
+			conn.write(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }) // it lives
+			first.wantError(fcm.Unavailable, true)
 			leaves.wait()
+			cancel()
+			synctest.Wait()
+			for len(conn.arrived) > 0 { // it was written before it left
+				<-conn.arrived
+			}
 			if n := s.State().InFlight; n != 0 {
 				t.Fatalf("%d places are taken, and nobody is there", n)
 			}
+		}
+	})
+}
+
+// A watchedConn tells how long the last write was before it was closed.
+type watchedConn struct {
+	net.Conn
+	last   int
+	closed chan int
+}
+
+func (c *watchedConn) Write(p []byte) (int, error) {
+	c.last = len(p)
+	return c.Conn.Write(p)
+}
+
+func (c *watchedConn) Close() error {
+	select {
+	case c.closed <- c.last:
+	default:
+	}
+	return c.Conn.Close()
+}
+
+func TestAConnectionThatIsNotNeededIsLeftWithAFarewell(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		w.handle = (*request).accept
+		closed := make(chan int, 1)
+		opt := w.options(nil)
+		opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			nc, err := w.dial(ctx, network, address)
+			return &watchedConn{Conn: nc, closed: closed}, err
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		send(t, s, toToken()).wantAccepted()
+		const alert = 5 + 2 + 1 + 16 // of TLS 1.3: head, close_notify, its kind, seal
+		if n := <-closed; n != alert {
+			t.Errorf("the last write had %d bytes; want close_notify, which has %d", n, alert)
 		}
 	})
 }
