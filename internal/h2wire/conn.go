@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"time"
 )
@@ -280,9 +279,6 @@ func (c *Conn) ending(err error) error {
 		c.answerPlain(err)
 	}
 	if !errors.Is(err, errEnded) {
-		if c.drained() && errors.Is(err, os.ErrDeadlineExceeded) {
-			return io.EOF
-		}
 		return err
 	}
 	if c.Conn.SetReadDeadline(time.Now().Add(goodbyeTime)) == nil {

@@ -192,10 +192,14 @@ func readable(t *testing.T, text []byte) {
 	fr := http2.NewFramer(nil, bytes.NewReader(text[len(http2.ClientPreface):]))
 	fr.AllowIllegalReads = true
 	fr.SetMaxReadFrameSize(1<<24 - 1)
+	half := false
 	for {
 		f, err := fr.ReadFrame()
-		if err != nil {
-			return // the end, or what the layer leaves to the server
+		if err != nil { // the end, or what the layer leaves to the server
+			if half {
+				t.Fatal("half a block came")
+			}
+			return
 		}
 		var fragment []byte
 		end := false
@@ -210,7 +214,7 @@ func readable(t *testing.T, text []byte) {
 		if _, err := dec.Write(fragment); err != nil {
 			t.Fatalf("a block cannot be read: %v", err)
 		}
-		if end {
+		if half = !end; end {
 			if err := dec.Close(); err != nil {
 				t.Fatalf("a block cannot be read: %v", err)
 			}
