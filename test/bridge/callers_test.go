@@ -151,12 +151,13 @@ func (c *callers) post(ctx context.Context, client *http.Client, path, authoriza
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return said{word: err.Error(), unknown: true}
+		// Penstock answers what it has read: it must not have been sent.
+		return said{word: err.Error()}
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return said{word: err.Error(), unknown: true}
+		return said{word: err.Error()}
 	}
 	s := said{word: resp.Status, status: resp.StatusCode, retryAfter: resp.Header.Get("Retry-After"), text: string(answer)}
 	var a struct {
