@@ -68,7 +68,7 @@ func (m *memory) Dial(ctx context.Context, _, address string) (net.Conn, error) 
 	if down {
 		return nil, fmt.Errorf("dial %s: %w", address, syscall.ECONNREFUSED)
 	}
-	conn, err := h.Listener.Dial(ctx)
+	conn, err := h.Dial(ctx)
 	if err == nil {
 		m.mu.Lock()
 		h.open = append(h.open, conn)

@@ -96,7 +96,9 @@ func TestProjectsAreApart(t *testing.T) {
 				Upstream: func(_ context.Context, _ ccsclient.Sender, m *ccs.Upstream) error {
 					return note(who, "upstream of "+m.Data["of"])
 				},
-				Receipts: func(_ context.Context, r *ccs.Receipt) error { return note(who, "receipt of "+string(r.OriginalMessageID)) },
+				Receipts: func(_ context.Context, r *ccs.Receipt) error {
+					return note(who, "receipt of "+string(r.OriginalMessageID))
+				},
 			}))
 		}
 		apps[1].name = "other"
