@@ -13,6 +13,9 @@ import (
 // TestMain lets the test's binary play the roles of child processes.
 func TestMain(m *testing.M) {
 	RunRoleAndExit(os.Args)
+	if kind := os.Getenv(testPeer); kind != "" {
+		playPeer(kind)
+	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // of the children, which are many
 	os.Exit(m.Run())
 }

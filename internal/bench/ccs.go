@@ -97,22 +97,39 @@ type bench struct {
 	conns       []int
 	step        func(done, total int, what string) // may be nil
 	hurryBy     time.Duration                      // after which each comparison gets one turn; 0: never
+	profile     time.Duration                      // how long the gateway's CPU time is sampled, a hundred times a second of it
+	patience    time.Duration                      // how much longer than it is told a peer may take
 
 	dir   string // of the certificate authority
 	began time.Time
-	done  int // steps
+	total int // steps
+	done  int // likewise
 }
 
-func (b *bench) ccs() (*Report, error) {
+// open makes what all children share: a directory with a certificate authority,
+// made once, before several processes want it. Close takes it away.
+func (b *bench) open() error {
 	dir, err := os.MkdirTemp("", "penstock-bench-")
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return fmt.Errorf("bench: %w", err)
 	}
-	defer os.RemoveAll(dir)
 	b.dir, b.began = dir, time.Now()
-	if _, err := serverConfig(dir); err != nil { // made once, before several processes want it
-		return nil, fmt.Errorf("bench: %w", err)
+	if _, err := serverConfig(dir); err != nil {
+		b.close()
+		return fmt.Errorf("bench: %w", err)
 	}
+	return nil
+}
+
+func (b *bench) close() { os.RemoveAll(b.dir) }
+
+func (b *bench) ccs() (*Report, error) {
+	err := b.open()
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	b.total = 2*len(b.conns) + 2
 	r := &Report{Bench: "ccs"}
 	for _, delay := range [...]time.Duration{0, 20 * time.Millisecond} {
 		for _, n := range b.conns {
@@ -140,7 +157,7 @@ func (b *bench) late() bool { return b.hurryBy > 0 && time.Since(b.began) > b.hu
 
 func (b *bench) begin(format string, args ...any) {
 	if b.step != nil {
-		b.step(b.done, 2*len(b.conns)+2, fmt.Sprintf(format, args...))
+		b.step(b.done, b.total, fmt.Sprintf(format, args...))
 	}
 	b.done++
 }

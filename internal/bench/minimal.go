@@ -80,7 +80,7 @@ func (m *minimal) serveNow(conn net.Conn) {
 	_ = readStanzas(conn, func(stanzas []byte) error {
 		var n int
 		out, n = appendAcks(out[:0], stanzas)
-		m.note(int64(n))
+		noteMost(&m.pending, int64(n))
 		m.acked.Add(int64(n))
 		_, err := conn.Write(out)
 		return err
@@ -112,7 +112,7 @@ func (m *minimal) serveLater(conn net.Conn) {
 	}()
 	_ = readStanzas(conn, func(stanzas []byte) error {
 		acks, n := appendAcks(nil, stanzas)
-		m.note(unanswered.Add(int64(n)))
+		noteMost(&m.pending, unanswered.Add(int64(n)))
 		due <- batch{acks, n, time.Now().Add(m.delay)}
 		return nil
 	})
@@ -120,9 +120,9 @@ func (m *minimal) serveLater(conn net.Conn) {
 	<-done
 }
 
-// note remembers how many were unanswered at most.
-func (m *minimal) note(n int64) {
-	for old := m.pending.Load(); n > old && !m.pending.CompareAndSwap(old, n); old = m.pending.Load() {
+// noteMost keeps the most that was seen.
+func noteMost(most *atomic.Int64, n int64) {
+	for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 	}
 }
 

@@ -22,6 +22,12 @@ type task struct {
 	Dir   string `json:"dir"` // of the certificate authority
 	Addr  string `json:"addr,omitempty"`
 	Conns int    `json:"conns,omitempty"`
+	// Far is the far end of HTTP v1, for what stands between; TokenAddr is where
+	// it gives access tokens. Rate is how many messages a second are sent; 0: as
+	// many as are answered.
+	Far       string `json:"far,omitempty"`
+	TokenAddr string `json:"token_addr,omitempty"`
+	Rate      int    `json:"rate,omitempty"`
 	// Delay is the far end's answer time. Time is how long the client measures,
 	// after WarmUp.
 	Delay  time.Duration `json:"delay,omitempty"`
@@ -31,15 +37,20 @@ type task struct {
 
 // A result is what a child process has to say, one object a line.
 type result struct {
-	Addr     string  `json:"addr,omitempty"`
-	Messages int     `json:"messages,omitempty"`
-	Seconds  float64 `json:"seconds,omitempty"`
-	CPU      float64 `json:"cpu,omitempty"` // seconds
-	RSS      int     `json:"rss,omitempty"` // bytes
-	Pending  int     `json:"pending,omitempty"`
-	Streams  int     `json:"streams,omitempty"`
-	P99      float64 `json:"p99,omitempty"` // seconds
-	Error    string  `json:"error,omitempty"`
+	Addr      string  `json:"addr,omitempty"`
+	TokenAddr string  `json:"token_addr,omitempty"`
+	Messages  int     `json:"messages,omitempty"`
+	Seconds   float64 `json:"seconds,omitempty"`
+	CPU       float64 `json:"cpu,omitempty"` // seconds
+	RSS       int     `json:"rss,omitempty"` // bytes
+	Pending   int     `json:"pending,omitempty"`
+	Streams   int     `json:"streams,omitempty"`
+	Conns     int     `json:"conns,omitempty"`
+	P50       float64 `json:"p50,omitempty"` // seconds
+	P99       float64 `json:"p99,omitempty"` // likewise
+	Error     string  `json:"error,omitempty"`
+
+	Stages map[string]float64 `json:"stages,omitempty"` // shares of CPU time
 }
 
 func (r result) rate() float64 { return float64(r.Messages) / r.Seconds }
@@ -148,6 +159,12 @@ func play(t task) error {
 		return playProbe(t)
 	case roleIdle:
 		return playIdle(t)
+	case roleV1Far:
+		return playV1Far(t)
+	case roleV1Raw:
+		return playV1Raw(t)
+	case roleV1Sender:
+		return playV1Sender(t)
 	}
 	return fmt.Errorf("%w %q", errRole, t.Role)
 }
@@ -160,6 +177,10 @@ const (
 	roleClient  = "client"         // ccsclient
 	roleProbe   = "probe"          // ccsclient, one message at a time
 	roleIdle    = "idle-clients"   // streams that say nothing
+
+	roleV1Far    = "v1-far-end" // the least that answers HTTP v1
+	roleV1Raw    = "v1-raw"     // pre-encoded frames
+	roleV1Sender = "v1-sender"  // fcmsend
 )
 
 // What servers are told.

@@ -18,7 +18,7 @@ import (
 // data entries, some 310 bytes of JSON; the same for all.
 const (
 	sender = "1234567890"
-	key    = "bench-key"
+	key    = "bench-key-0123456789"
 	idLen  = 20
 )
 

@@ -11,6 +11,7 @@ import (
 
 type benchCmd struct {
 	CCS benchCCSCmd `cmd:"" name:"ccs" help:"Both ends of CCS: messages a second, CPU time a message, idle streams."`
+	FCM benchFCMCmd `cmd:"" name:"fcm" help:"The sender of HTTP v1: messages a second, CPU time a message, beside programs by others."`
 }
 
 type benchCCSCmd struct {
@@ -26,20 +27,27 @@ func (c *benchCCSCmd) Help() string {
 }
 
 func (c *benchCCSCmd) Run(e *env) error {
-	report, err := bench.CCS(e.ctx, bench.Options{Full: c.Full, Step: func(done, total int, what string) {
-		fmt.Fprintf(e.stderr, "%d/%d  %s\n", done+1, total, what)
-	}})
-	if e.ctx.Err() != nil {
-		return &exitError{exitNotTried, errors.New("bench: broken off, and nothing is reported")}
-	}
+	report, err := bench.CCS(e.ctx, bench.Options{Full: c.Full, Step: e.benchStep})
 	if err != nil {
-		return &exitError{exitNotTried, err}
+		return e.notMeasured(err)
 	}
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(report)
 	}
 	printBench(e.stdout, report)
 	return nil
+}
+
+func (e *env) benchStep(done, total int, what string) {
+	fmt.Fprintf(e.stderr, "%d/%d  %s\n", done+1, total, what)
+}
+
+// notMeasured is why there is no report.
+func (e *env) notMeasured(err error) error {
+	if e.ctx.Err() != nil {
+		err = errors.New("bench: broken off, and nothing is reported")
+	}
+	return &exitError{exitNotTried, err}
 }
 
 func printBench(w io.Writer, r *bench.Report) {
@@ -56,4 +64,54 @@ func printBench(w io.Writer, r *bench.Report) {
 	fmt.Fprintf(w, "%d idle streams: %d bytes each at the server; answers within %.2f ms (99 of 100), without them %.2f ms\n",
 		r.Idle.Streams, r.Idle.BytesPerStream, r.Idle.P99MS, r.Idle.P99AloneMS)
 	fmt.Fprintln(w, "µs: CPU time of one message. The limit is pre-encoded bytes, or a server that checks nothing, in the same run.")
+}
+
+type benchFCMCmd struct {
+	Peer []string `placeholder:"PROGRAM" help:"Measure this program too, beside ours; may be repeated. See test/peers."`
+	Full bool     `help:"Measure 20 connections too, and each three times as long: some two minutes."`
+	JSON bool     `name:"json" help:"Print the report as one JSON object on one line."`
+}
+
+// Help is what --help says between the summary and the flags.
+func (c *benchFCMCmd) Help() string {
+	return `The sender runs against the least that can answer HTTP v1, beside pre-encoded HTTP/2 frames over as many connections in the same run, which is what this machine can do at all. Compare ratios: rates change with the machine and with what else it does. Everything is on loopback, over TLS, in processes of its own, and takes up to 45 s; more with several peers.
+
+  penstock bench fcm --peer ./firebase-admin-go`
+}
+
+func (c *benchFCMCmd) Run(e *env) error {
+	for _, path := range c.Peer {
+		if err := bench.CheckPeer(path); err != nil {
+			return usage("%w", err)
+		}
+	}
+	report, err := bench.FCM(e.ctx, bench.Options{Full: c.Full, Step: e.benchStep}, c.Peer)
+	if err != nil {
+		return e.notMeasured(err)
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(report)
+	}
+	printBenchFCM(e.stdout, report)
+	return nil
+}
+
+func printBenchFCM(w io.Writer, r *bench.FCMReport) {
+	fmt.Fprintf(w, "%-34s %10s %10s %7s %9s %9s %7s\n", "", "limit/s", "ours/s", "ratio", "limit µs", "ours µs", "ratio")
+	for _, run := range r.Runs {
+		fmt.Fprintf(w, "%-34s %10d %10d %7.2f %9.2f %9.2f %7.2f\n",
+			fmt.Sprintf("sender, %d ms, connections: %d", run.DelayMS, run.Connections),
+			run.Raw, run.Ours, run.Ratio, run.RawCPU, run.CPU, run.CPURatio)
+	}
+	for _, run := range r.Runs {
+		if run.Bound > 0 {
+			fmt.Fprintf(w, "answers after %d ms: %d messages under way on %d connections can be %d a second; ours were %.0f %% of that\n",
+				run.DelayMS, run.InFlight, run.Used, run.Bound, 100*run.OfBound)
+		}
+	}
+	for _, p := range r.Peers {
+		fmt.Fprintf(w, "%s: %d/s with %.1f µs each, on up to %d connections; answers after 20 ms: %d/s with %.1f µs. Ours: %.1f times its rate, %.2f times its CPU time\n",
+			p.Name, p.Rate, p.CPU, p.Connections, p.Later, p.LaterCPU, float64(r.Ours)/float64(p.Rate), r.CPU/p.CPU)
+	}
+	fmt.Fprintln(w, "µs: CPU time of one message. The limit is pre-encoded HTTP/2 frames over as many connections, in the same run.")
 }
