@@ -165,6 +165,12 @@ func play(t task) error {
 		return playV1Raw(t)
 	case roleV1Sender:
 		return playV1Sender(t)
+	case roleCopy:
+		return playCopy(t)
+	case roleGateway:
+		return playGateway(t)
+	case rolePaced:
+		return playPaced(t)
 	}
 	return fmt.Errorf("%w %q", errRole, t.Role)
 }
@@ -181,6 +187,10 @@ const (
 	roleV1Far    = "v1-far-end" // the least that answers HTTP v1
 	roleV1Raw    = "v1-raw"     // pre-encoded frames
 	roleV1Sender = "v1-sender"  // fcmsend
+
+	roleCopy    = "copying-bridge" // the least that a bridge can do
+	roleGateway = "gateway"        // all of Penstock
+	rolePaced   = "paced-client"   // pre-encoded bytes, at a given rate
 )
 
 // What servers are told.
@@ -188,6 +198,8 @@ const (
 	commandMark = "mark" // measure from now on
 	commandRead = "read" // what was measured
 	commandRest = "rest" // give back memory, and say what is left
+
+	commandProfile = "profile" // note where CPU time goes, from now until read
 )
 
 // obey answers commands until standard input ends.

@@ -102,32 +102,47 @@ func (f *flow) wait(d time.Duration) error {
 	}
 }
 
-func runRaw(conn net.Conn, n int, acked *counter) error {
-	var stanzas []byte
-	var ids [ccs.Window]int // where each stanza's id ends
-	for i := range ids {
-		begin := len(stanzas)
-		stanzas = appendStanza(stanzas, message(0))
-		ids[i] = begin + bytes.Index(stanzas[begin:], idMark) + len(idMark) + idLen
+// stanzas are a window of messages that were encoded before, of which only the
+// ids change.
+type stanzas struct {
+	text []byte
+	size int             // of one
+	ends [ccs.Window]int // of ids
+	id   int             // the last one given
+}
+
+// newStanzas makes those of the n-th connection.
+func newStanzas(n int) *stanzas {
+	s := &stanzas{id: n * 1_000_000_000} // no two connections use the same
+	for i := range s.ends {
+		begin := len(s.text)
+		s.text = appendStanza(s.text, message(0))
+		s.ends[i] = begin + bytes.Index(s.text[begin:], idMark) + len(idMark) + idLen
 	}
-	size := len(stanzas) / len(ids)
-	id := n * 1_000_000_000 // no two connections use the same
-	write := func(count int) error {
-		for _, end := range ids[:count] {
-			id++
-			for at, v := end-1, id; v > 0; at, v = at-1, v/10 {
-				stanzas[at] = byte('0' + v%10)
-			}
+	s.size = len(s.text) / len(s.ends)
+	return s
+}
+
+// write writes count messages.
+func (s *stanzas) write(conn net.Conn, count int) error {
+	for _, end := range s.ends[:count] {
+		s.id++
+		for at, v := end-1, s.id; v > 0; at, v = at-1, v/10 {
+			s.text[at] = byte('0' + v%10)
 		}
-		_, err := conn.Write(stanzas[:count*size])
-		return err
 	}
-	if err := write(len(ids)); err != nil {
+	_, err := conn.Write(s.text[:count*s.size])
+	return err
+}
+
+func runRaw(conn net.Conn, n int, acked *counter) error {
+	s := newStanzas(n)
+	if err := s.write(conn, len(s.ends)); err != nil {
 		return err
 	}
 	return readStanzas(conn, func(answers []byte) error {
 		n := bytes.Count(answers, stanzaEnd)
 		acked.Add(int64(n))
-		return write(n)
+		return s.write(conn, n)
 	})
 }

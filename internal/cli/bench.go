@@ -12,6 +12,8 @@ import (
 type benchCmd struct {
 	CCS benchCCSCmd `cmd:"" name:"ccs" help:"Both ends of CCS: messages a second, CPU time a message, idle streams."`
 	FCM benchFCMCmd `cmd:"" name:"fcm" help:"The sender of HTTP v1: messages a second, CPU time a message, beside programs by others."`
+
+	Bridge benchBridgeCmd `cmd:"" help:"The whole gateway, from CCS to HTTP v1: messages a second, where CPU time goes, how long answers take."`
 }
 
 type benchCCSCmd struct {
@@ -114,4 +116,38 @@ func printBenchFCM(w io.Writer, r *bench.FCMReport) {
 			p.Name, p.Rate, p.CPU, p.Connections, p.Later, p.LaterCPU, float64(r.Ours)/float64(p.Rate), r.CPU/p.CPU)
 	}
 	fmt.Fprintln(w, "µs: CPU time of one message. The limit is pre-encoded HTTP/2 frames over as many connections, in the same run.")
+}
+
+type benchBridgeCmd struct {
+	Full bool `help:"Measure each three times as long."`
+	JSON bool `name:"json" help:"Print the report as one JSON object on one line."`
+}
+
+// Help is what --help says between the summary and the flags.
+func (c *benchBridgeCmd) Help() string {
+	return `Messages go over CCS to Penstock, as "penstock serve" runs it, and from there over HTTP v1 to the least that can answer; beside a bridge that copies pre-encoded bytes and checks nothing, in the same run. All of it shares this machine, so that client and far end cost their part, too. Compare ratios. Everything is on loopback, over TLS, in processes of its own, without quotas, and takes up to 45 s.
+
+  penstock bench bridge`
+}
+
+func (c *benchBridgeCmd) Run(e *env) error {
+	report, err := bench.Bridge(e.ctx, bench.Options{Full: c.Full, Step: e.benchStep})
+	if err != nil {
+		return e.notMeasured(err)
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(report)
+	}
+	printBenchBridge(e.stdout, report)
+	return nil
+}
+
+func printBenchBridge(w io.Writer, r *bench.BridgeReport) {
+	fmt.Fprintf(w, "%-34s %10s %10s %7s %9s %9s\n", "", "limit/s", "ours/s", "ratio", "limit µs", "ours µs")
+	fmt.Fprintf(w, "%-34s %10d %10d %7.2f %9.2f %9.2f\n", fmt.Sprintf("CCS to HTTP v1, streams: %d", r.Streams), r.Raw, r.Ours, r.Ratio, r.RawCPU, r.CPU.Total)
+	fmt.Fprintf(w, "µs of one message: read %.2f, translate %.2f, send %.2f, answer %.2f, runtime %.2f\n",
+		r.CPU.Read, r.CPU.Translate, r.CPU.Send, r.CPU.Answer, r.CPU.Runtime)
+	fmt.Fprintf(w, "at %d messages a second 99 of 100 answers came within %.2f ms, half within %.2f ms; through the limit within %.2f and %.2f ms\n",
+		r.HalfRate, r.P99, r.P50, r.RawP99, r.RawP50)
+	fmt.Fprintln(w, "µs: CPU time of one message. The limit is a bridge that copies pre-encoded bytes, in the same run.")
 }
