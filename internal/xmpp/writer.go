@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -171,6 +172,9 @@ func (w *Writer) Run() error {
 	idle := time.NewTimer(releaseBehind)
 	defer idle.Stop()
 	for {
+		// Others who are about to append come first: one write for all of them
+		// costs hardly more than one for the first, and no time that a peer sees.
+		runtime.Gosched()
 		out, large, err := w.take()
 		if err != nil {
 			return err
