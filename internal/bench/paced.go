@@ -111,7 +111,7 @@ func (s *pacedStream) run(began time.Time) error {
 		if n > 0 {
 			if err := s.stanzas.write(s.conn, n); err != nil {
 				s.conn.Close()
-				<-done
+				_ = <-done // the same trouble
 				return err
 			}
 		}

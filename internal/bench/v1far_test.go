@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -97,8 +96,11 @@ func good(more ...hpack.HeaderField) []hpack.HeaderField {
 
 func TestTheFarEndAnswersAnyProgram(t *testing.T) {
 	far := &v1far{}
-	client := &http.Client{Transport: &http2.Transport{AllowHTTP: true,
-		DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) { return connect(t, far), nil }}}
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: &protocols,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return connect(t, far), nil }}}
+	defer client.CloseIdleConnections()
 	ask := func(path, authorization string) (int, string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://far"+path, bytes.NewReader(request().Append(nil)))

@@ -166,10 +166,11 @@ func appendRequest(dst []byte, id uint32, block, body []byte) []byte {
 func dialH2(addr string, config *tls.Config) (net.Conn, error) {
 	config = config.Clone()
 	config.NextProtos = []string{http2.NextProtoTLS}
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", addr, config)
+	plain, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
+	var conn net.Conn = tls.Client(plain, config)
 	if _, err := conn.Write(hello()); err != nil {
 		conn.Close()
 		return nil, err
