@@ -334,28 +334,26 @@ func TestWhatHasNotLeftHasAKnownOutcome(t *testing.T) {
 	})
 	t.Run("given up, and its memory used elsewhere", func(t *testing.T) {
 		play(t, func(t *testing.T, w *far) {
-			w.settings = []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 100}}
-			s := w.sender(nil)
-			small := send(t, s, toToken())
-			first := w.conn()
-			first.request().accept()
-			small.wantAccepted()
-			p := send(t, s, toToken("k", strings.Repeat("v", 1000)))
-			p.wantError(fcm.Unavailable, false)
-			first.write(func(f *http2.Framer) error {
-				return f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
-			})
-			synctest.Wait()
-			p = send(t, s, toToken("k", strings.Repeat("w", 1000)))
-			second := w.conn()
-			p.wantPending()
-			first.write(func(f *http2.Framer) error {
-				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10_000})
-			})
-			synctest.Wait() // the far end would complain of what is written there
-			second.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(1, 5000) })
-			second.request().accept()
-			p.wantAccepted()
+			w.stingy = true
+			w.settings = []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1 << 20}}
+			s := w.sender(&fcmsend.Options{QuietAfter: time.Hour, IdleTimeout: time.Hour})
+			var before *farConn
+			for range 10 { // whether memory is used again is a matter of chance
+				p := send(t, s, toToken())
+				conn := w.conn()
+				conn.request().accept()
+				p.wantAccepted()
+				p = send(t, s, toToken("k", strings.Repeat("v", 100_000)))
+				p.wantPending()
+				if before != nil {
+					// The far end complains of what is written there now.
+					before.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<20) })
+					synctest.Wait()
+					before.goAway(1<<31-1, http2.ErrCodeNo, "")
+				}
+				before = conn
+				p.wantError(fcm.Unavailable, false) // and the connection is doubted
+			}
 		})
 	})
 	t.Run("reset", func(t *testing.T) {
