@@ -261,7 +261,7 @@ func (s *Sim) closeHTTP() {
 	s.web.closeOnce.Do(func() { close(s.web.closing) })
 	_ = s.web.tls.Close() // what fails to close is gone
 	_ = s.web.plain.Close()
-	s.web.handed.Close()
+	_ = s.web.handed.Close() // always nil
 }
 
 // A handoff is a listener whose connections were accepted elsewhere.

@@ -200,7 +200,8 @@ func (s *Sim) answerSend(w http.ResponseWriter, r *http.Request, a *answer, comp
 		goAway(w, r)
 	}
 
-	status, text := http.StatusOK, []byte(nil)
+	status := http.StatusOK
+	var text []byte
 	h := w.Header()
 	h["Content-Type"] = jsonType
 	switch {

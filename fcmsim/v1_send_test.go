@@ -3,11 +3,9 @@ package fcmsim_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"penstock/ccs"
 	"penstock/fcmsim"
@@ -222,6 +220,24 @@ func TestM_02_BothSpellingsAreTakenAtEachLevel(t *testing.T) {
 			t.Errorf("received %+v", got)
 		}
 	})
+	t.Run("M-02 and of a target that comes twice", func(t *testing.T) {
+		f.on(t).message(`{"token":"x","token":"%s"}`).name()
+	})
+	t.Run("M-02 and of equal keys of large data", func(t *testing.T) {
+		f := newV1(t, fcmsim.Options{})
+		var pairs []string
+		for i := range 50 {
+			pairs = append(pairs, fmt.Sprintf(`"%d":"v"`, i))
+		}
+		for i := range 100 {
+			pairs = append(pairs, fmt.Sprintf(`"%d":"%s"`, i%2*40, strings.Repeat("v", 1000+i)))
+		}
+		f.message(`{"token":"%s","data":{` + strings.Join(pairs, ",") + `}}`).name()
+		got, _ := f.received(f.Tokens()[0])
+		if d := got[0].Data; len(d) != 50 || len(d["0"]) != 1098 || len(d["40"]) != 1099 || d["1"] != "v" {
+			t.Errorf("%d entries: %v", len(d), d)
+		}
+	})
 	t.Run("M-02 and null is as absent", func(t *testing.T) {
 		f := f.on(t)
 		d := f.add(fcmsim.DeviceOptions{})
@@ -295,173 +311,6 @@ func TestM_04_AnswersArePrettyUnlessAskedNotToBe(t *testing.T) {
 			}
 		})
 	}
-}
-
-// faultCases are bodies, and what is wrong in them.
-var faultCases = map[string]struct {
-	body string
-	want []string // fields and texts
-}{
-	"M-05 an unknown field in message": {
-		`{"message":{"toen":"x"}}`,
-		[]string{"message", `Invalid JSON payload received. Unknown name "toen" at 'message': Cannot find field.`},
-	},
-	"M-05 one at the root": {
-		`{"to":"x"}`,
-		[]string{"", `Invalid JSON payload received. Unknown name "to": Cannot find field.`},
-	},
-	"M-05 two at once": {
-		`{"to":{"deep":[1,{}]},"message":{"android":{"ttl":"3s","toen":true},"token":"x"}}`,
-		[]string{
-			"", `Invalid JSON payload received. Unknown name "to": Cannot find field.`,
-			"message.android", `Invalid JSON payload received. Unknown name "toen" at 'message.android': Cannot find field.`,
-		},
-	},
-	"M-05 names of the other message": {
-		`{"message":{"androidV2":{"priority":"HIGH"},"android":{"backgroundSync":{}},"data":{"androidV2":"fine"}}}`,
-		[]string{
-			"message.android_v2", `Invalid JSON payload received. Unknown name "priority" at 'message.android_v2': Cannot find field.`,
-			"message.android", `Invalid JSON payload received. Unknown name "backgroundSync" at 'message.android': Cannot find field.`,
-		},
-	},
-	"M-06 a number in data": {
-		`{"message":{"token":"x","data":{"a":12}}}`,
-		[]string{"message.data[0].value", `Invalid value at 'message.data[0].value' (TYPE_STRING), 12`},
-	},
-	"M-06 the third of data, and more": {
-		`{"message":{"data":{"a":"","b":"","c":true,"d":null,"e":1.50},"android":{"data":{"a":false}}}}`,
-		[]string{
-			"message.data[2].value", `Invalid value at 'message.data[2].value' (TYPE_STRING), true`,
-			"message.data[3].value", `Invalid value at 'message.data[3].value' (TYPE_STRING), null`,
-			"message.data[4].value", `Invalid value at 'message.data[4].value' (TYPE_STRING), 1.50`,
-			"message.android.data[0].value", `Invalid value at 'message.android.data[0].value' (TYPE_STRING), false`,
-		},
-	},
-	"M-06 an object and a list in data": {
-		`{"message":{"data":{"a":{},"b":[]}}}`,
-		[]string{
-			"message.data[0].value", `Invalid value at 'message.data[0].value' (TYPE_STRING), Starting an object on a scalar field`,
-			"message", `Invalid JSON payload received. Unknown name "data" at 'message': Proto field is not repeating, cannot start list.`,
-		},
-	},
-	"M-06 data that is no object": {
-		`{"message":{"data":"x","android":{"data":["a"]}}}`,
-		[]string{
-			"message.data", `Invalid value at 'message.data' (Map), "x"`,
-			"message.android.data", `Invalid value at 'message.android.data' (Map), Cannot bind a list to map for field 'data'.`,
-		},
-	},
-	"M-06 wrong types elsewhere": {
-		`{"validate_only":"true","message":{"token":7,"android":[],"notification":"n","apns":{"payload":"p","headers":7},
-		  "android_v2":{"direct_boot_ok":1,"remote_notification":{"notification":{"notification_count":"x","body_loc_args":["a",7],"title_loc_args":"t","event_time":"yesterday","sticky":{}}}}}}`,
-		[]string{
-			"validate_only", `Invalid value at 'validate_only' (TYPE_BOOL), "true"`,
-			"message.token", `Invalid value at 'message.token' (TYPE_STRING), 7`,
-			"message", `Invalid JSON payload received. Unknown name "android" at 'message': Proto field is not repeating, cannot start list.`,
-			"message.notification", `Invalid value at 'message.notification' (type.googleapis.com/google.firebase.fcm.v1.Notification), "n"`,
-			"message.apns.payload", `Invalid value at 'message.apns.payload' (type.googleapis.com/google.protobuf.Struct), "p"`,
-			"message.apns.headers", `Invalid value at 'message.apns.headers' (Map), 7`,
-			"message.android_v2.direct_boot_ok", `Invalid value at 'message.android_v2.direct_boot_ok' (TYPE_BOOL), 1`,
-			"message.android_v2.remote_notification.notification.notification_count", `Invalid value at 'message.android_v2.remote_notification.notification.notification_count' (TYPE_INT32), "x"`,
-			"message.android_v2.remote_notification.notification.body_loc_args[1]", `Invalid value at 'message.android_v2.remote_notification.notification.body_loc_args[1]' (TYPE_STRING), 7`,
-			"message.android_v2.remote_notification.notification.title_loc_args", `Invalid value at 'message.android_v2.remote_notification.notification.title_loc_args' (TYPE_STRING), "t"`,
-			"message.android_v2.remote_notification.notification.event_time", `Invalid value at 'message.android_v2.remote_notification.notification.event_time' (type.googleapis.com/google.protobuf.Timestamp), Field 'event_time', Illegal timestamp format; timestamps must end with 'Z' or have a valid timezone offset.`,
-			"message.android_v2.remote_notification.notification.sticky", `Invalid value at 'message.android_v2.remote_notification.notification.sticky' (TYPE_BOOL), Starting an object on a scalar field`,
-		},
-	},
-	"M-06 an enum that has no such value": {
-		`{"message":{"token":"x","android":{"priority":"urgent","notification":{"visibility":true}}}}`,
-		[]string{
-			"message.android.priority", `Invalid value at 'message.android.priority' (type.googleapis.com/google.firebase.fcm.v1.AndroidMessagePriority), "urgent"`,
-			"message.android.notification.visibility", `Invalid value at 'message.android.notification.visibility' (type.googleapis.com/google.firebase.fcm.v1.AndroidNotification.Visibility), true`,
-		},
-	},
-	"M-07 a duration without s": {
-		`{"message":{"token":"x","android":{"ttl":"10"}}}`,
-		[]string{"message.android.ttl", durationFault + `duration must end with 's'`},
-	},
-	"M-07 a duration that is a number": {
-		`{"message":{"token":"x","android":{"ttl":10}}}`,
-		[]string{"message.android.ttl", durationFault + `duration must end with 's'`},
-	},
-	"M-07 a duration of letters": {
-		`{"message":{"android":{"ttl":"xs"}}}`,
-		[]string{"message.android.ttl", durationFault + `failed to parse seconds`},
-	},
-	"M-07 a duration with ten places": {
-		`{"message":{"android":{"ttl":"1.0000000001s"}}}`,
-		[]string{"message.android.ttl", durationFault + `failed to parse nanos`},
-	},
-	"M-07 a duration of eternities": {
-		`{"message":{"android":{"ttl":"315576000001s"}}}`,
-		[]string{"message.android.ttl", durationFault + `duration value exceeds limits`},
-	},
-	"M-13 two targets": {
-		`{"message":{"token":"x","topic":"news"}}`,
-		[]string{"message", `Invalid value (oneof), oneof field 'target' is already set. Cannot set 'topic'`},
-	},
-	"M-13 four targets": {
-		`{"message":{"condition":"'a' in topics","token":"x","topic":"news","fid":"f"}}`,
-		[]string{
-			"message", `Invalid value (oneof), oneof field 'target' is already set. Cannot set 'token'`,
-			"message", `Invalid value (oneof), oneof field 'target' is already set. Cannot set 'topic'`,
-			"message", `Invalid value (oneof), oneof field 'target' is already set. Cannot set 'fid'`,
-		},
-	},
-	"M-05 broken JSON":             {`{"message":{toen:1}}`, []string{"", "Invalid JSON payload received. Unexpected token.\n{\"message\":{toen:1}}\n            ^"}},
-	"M-05 broken in the middle":    {`{"message":{"data":{"aaaaaaaaaaaaaaaaaaaaaaa":"b" "ccccccccccccccccccccccccc":"d"}}}`, []string{"", "Invalid JSON payload received. Unexpected token.\naaaaaaaaaaaaaa\":\"b\" \"ccccccccccccccccccc\n                    ^"}},
-	"M-05 JSON that is cut short":  {`{"message":`, []string{"", "Invalid JSON payload received. Unexpected token.\n{\"message\":\n           ^"}},
-	"M-05 something behind it":     {`{} x`, []string{"", "Invalid JSON payload received. Unexpected token.\n{} x\n   ^"}},
-	"M-05 a root that is a list":   {`[]`, []string{"", `Invalid JSON payload received. Unknown name "": Root element must be a message.`}},
-	"M-05 a root that is a number": {` 12`, []string{"", `Invalid JSON payload received. Unknown name "": Root element must be a message.`}},
-}
-
-const durationFault = `Invalid value at 'message.android.ttl' (type.googleapis.com/google.protobuf.Duration), Field 'ttl', Illegal duration format; `
-
-func TestM_05_06_07_13_WhatIsWrongInJSONIsToldByItsPlace(t *testing.T) {
-	f := newV1(t, fcmsim.Options{})
-	for name, c := range faultCases {
-		t.Run(name, func(t *testing.T) { f.on(t).post(c.body).wantJSONFault(c.want...) })
-	}
-	for name, body := range map[string]string{
-		"a half of a pair":      `{"message":{"token":"\ud800"}}`,
-		"a pair of low halves":  `{"message":{"token":"\udc00\udc00"}}`,
-		"an escape of none":     `{"message":{"token":"\x"}}`,
-		"an escape cut short":   `{"message":{"token":"\u12`,
-		"a control character":   "{\"message\":{\"token\":\"a\nb\"}}",
-		"one behind an escape":  "{\"message\":{\"token\":\"\\n\nb\"}}",
-		"no UTF-8":              "{\"message\":{\"token\":\"\xff\"}}",
-		"a number with a zero":  `{"message":{"data":{"a":012}}}`,
-		"a number of a point":   `{"message":{"data":{"a":1.}}}`,
-		"an exponent of none":   `{"message":{"data":{"a":1e}}}`,
-		"a comma too many":      `{"message":{},}`,
-		"a list that runs on":   `{"message":{"data":[1 2]}}`,
-		"a word of another":     `{"message":{"data":undefined}}`,
-		"a root with a zero":    `00`,
-		"a root and another":    `[] []`,
-		"a name without quotes": `{message:{}}`,
-		"depth":                 `{"message":{"apns":{"payload":` + strings.Repeat(`{"a":`, 100) + `1` + strings.Repeat(`}`, 100) + `}}}`,
-		"depth of lists":        `{"x":` + strings.Repeat(`[`, 100_000),
-	} {
-		t.Run("M-05 "+name+" is broken JSON", func(t *testing.T) {
-			r := f.on(t).post(body)
-			if r.status != 400 || !strings.Contains(r.body, `"message": "Invalid JSON payload received. Unexpected token.\n`) {
-				t.Errorf("%d %s", r.status, r.body)
-			}
-		})
-	}
-	t.Run("M-05 a hundred faults are told, and no more", func(t *testing.T) {
-		body := `{"message":{` + strings.Repeat(`"x":1,`, 5000) + `"y":2}}`
-		if r := f.on(t).post(body); r.status != 400 || strings.Count(r.body, `"description"`) != 100 {
-			t.Errorf("%d, %d faults", r.status, strings.Count(r.body, `"description"`))
-		}
-	})
-	t.Run("M-05 long names and values are cut", func(t *testing.T) {
-		long := strings.Repeat("ä", 10_000)
-		if r := f.on(t).post(`{"` + long + `":"` + long + `","validate_only":"` + long + `"}`); r.status != 400 || len(r.body) > 4000 {
-			t.Errorf("%d, %d bytes", r.status, len(r.body))
-		}
-	})
 }
 
 func TestM_08_TargetsThatAreNone(t *testing.T) {
@@ -743,94 +592,4 @@ func TestM_52_EveryStatusIsACanonicalName(t *testing.T) {
 var errorNames = []string{
 	"E1", "E2", "E2a", "E3", "E4", "E5", "E5a", "E6", "E7", "E8", "E9", "E10", "E10a", "E11", "E12", "E12a", "E13", "E14",
 	"E15", "E16", "E17", "E18", "E19", "E20", "E21", "E22", "E23", "E24", "E25", "E26",
-}
-
-func TestM_53_TheRecordHasWhatWasSentAndWhatCameOfIt(t *testing.T) {
-	c := newClock()
-	f := newV1(t, fcmsim.Options{Now: c.now})
-	body := `{"validateOnly":false, "message":{"token":"` + string(f.Tokens()[0]) + `","data":{"a":"b"},"notification":{"title":"t"}}}`
-	ok := f.post(body)
-	f.post(`{"message":{"token":"` + string(f.DeadTokens()[0]) + `"},"validate_only":true}`)
-	f.post(`{"message":{"condition":"'a' in topics"}}`)
-	f.post(`{"message":{"topic":"news","data":{"from":"x"}}}`)
-	f.post(`{broken`)
-	f.do("POST", f.path(), body)
-	c.pass(time.Second)
-	list := f.Record()
-	if len(list) != 6 {
-		t.Fatalf("%d in the record", len(list))
-	}
-	want := []struct {
-		to          ccs.RegistrationToken
-		condition   string
-		status      int
-		answer      string
-		code        ccs.Code
-		validate    bool
-		hasRequest  bool
-		deliveredTo int
-	}{
-		{f.Tokens()[0], "", 200, "ack", "", false, true, 1},
-		{f.DeadTokens()[0], "", 404, "nack", "UNREGISTERED", true, true, 0},
-		{"", "'a' in topics", 200, "ack", "", false, true, 0},
-		{"/topics/news", "", 400, "nack", "INVALID_ARGUMENT", false, true, 0},
-		{"", "", 400, "nack", "INVALID_ARGUMENT", false, false, 0},
-		{"", "", 401, "nack", "UNAUTHENTICATED", false, false, 0},
-	}
-	for i, w := range want {
-		r := list[i]
-		if r.Face != "v1" || r.To != w.to || r.Condition != w.condition || r.Status != w.status || r.Answer != w.answer || r.Error != w.code ||
-			r.ValidateOnly != w.validate || (r.Request != nil) != w.hasRequest || len(r.DeliveredTo) != w.deliveredTo || r.Repeated ||
-			!r.Time.Equal(c.t.Add(-time.Second)) || !r.AnsweredAt.Equal(r.Time) || r.DryRun || r.Stream != "" {
-			t.Errorf("entry %d: %+v; want %+v", i, r, w)
-		}
-	}
-	if got := fmt.Sprint(list[0].Data, list[0].Notification, string(list[0].MessageID)); got != "map[a:b] map[title:t]"+ok.name()[strings.LastIndex(ok.name(), "/")+1:] {
-		t.Errorf("entry 0: %s", got)
-	}
-	if string(list[0].Request) != body {
-		t.Errorf("the request is %s", list[0].Request)
-	}
-	if list[1].ErrorDescription != "Requested entity was not found." {
-		t.Errorf("entry 1: %s", list[1].ErrorDescription)
-	}
-
-	t.Run("M-53 over the control API", func(t *testing.T) {
-		control := func(method string) string {
-			w := httptest.NewRecorder()
-			f.ControlHandler().ServeHTTP(w, httptest.NewRequest(method, "http://localhost/record", nil))
-			return w.Body.String()
-		}
-		text := control("GET")
-		lines := strings.Split(strings.TrimSpace(text), "\n")
-		if len(lines) != 6 {
-			t.Fatalf("%d lines: %s", len(lines), text)
-		}
-		var v map[string]any
-		if err := json.Unmarshal([]byte(lines[0]), &v); err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range []string{"t", "stream", "message_id", "to", "data", "notification", "answer", "error", "delivered_to", "face", "status", "request"} {
-			if _, ok := v[k]; !ok {
-				t.Errorf("%s is missing in %s", k, lines[0])
-			}
-		}
-		if !strings.Contains(lines[1], `"face":"v1","status":404,"validate_only":true`) {
-			t.Errorf("%s", lines[1])
-		}
-		control("DELETE")
-		if got := control("GET"); got != "" {
-			t.Errorf("left: %s", got)
-		}
-	})
-}
-
-func TestM_54_TimeComesFromOutside(t *testing.T) {
-	c := newClock()
-	f := newV1(t, fcmsim.Options{Now: c.now})
-	f.message(`{"token":"%s"}`)
-	got, _ := f.received(f.Tokens()[0])
-	if len(got) != 1 || !got[0].Time.Equal(c.t) || !f.Record()[0].Time.Equal(c.t) {
-		t.Errorf("received at %v, recorded at %v; the clock stands at %v", got[0].Time, f.Record()[0].Time, c.t)
-	}
 }

@@ -8,34 +8,6 @@ import (
 	"penstock/ccs"
 )
 
-// takeQuota takes one message out of the project's minute, which begins with
-// the first message and is refilled wholly. It counts messages that are refused
-// later, but not the ones that it refuses itself.
-func (s *Sim) takeQuota(now time.Time) *apiError {
-	if s.opt.Quotas != QuotasGoogle {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q := &s.quota
-	if q.began.IsZero() || now.Sub(q.began) >= time.Minute {
-		q.began, q.used = now, 0
-	}
-	if q.used >= s.opt.ProjectQuota {
-		err := errProjectQuota(string(s.state.SenderID), s.opt.ProjectQuota)
-		err.setHeader("Retry-After", s.opt.RetryAfter)
-		return err
-	}
-	q.used++
-	return nil
-}
-
-// A minuteQuota is guarded by the simulator's mutex.
-type minuteQuota struct {
-	began time.Time
-	used  int
-}
-
 // address is the device that a message is for; nil: it has none such. Called
 // with mu held.
 func (s *Sim) address(v *sender) *device {

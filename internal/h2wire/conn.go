@@ -281,7 +281,7 @@ func (c *Conn) ending(err error) error {
 	if !errors.Is(err, errEnded) {
 		return err
 	}
-	if c.Conn.SetReadDeadline(time.Now().Add(goodbyeTime)) == nil {
+	if c.SetReadDeadline(time.Now().Add(goodbyeTime)) == nil {
 		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, 1<<20))
 	}
 	return io.EOF

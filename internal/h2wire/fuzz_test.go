@@ -202,7 +202,7 @@ func readable(t *testing.T, text []byte) {
 			return
 		}
 		var fragment []byte
-		end := false
+		var end bool
 		switch f := f.(type) {
 		case *http2.HeadersFrame:
 			fragment, end = f.HeaderBlockFragment(), f.HeadersEnded()

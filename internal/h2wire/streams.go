@@ -90,7 +90,7 @@ func (c *Conn) drained() bool {
 // it.
 func (c *Conn) settle() {
 	if c.drained() {
-		c.Conn.SetReadDeadline(time.Now().Add(goodbyeTime))
+		_ = c.SetReadDeadline(time.Now().Add(goodbyeTime)) // of a dead connection, reads tell
 	}
 }
 
