@@ -67,10 +67,10 @@ func TestUpstreamAndReceiptsComeThroughAChain(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
 				sim := w.simulator(fcmsim.Options{})
 				p, all := chain.make(w, sim)
-				const each = 150 // more than a window
+				const count = 150 // more than a window
 				device := sim.Tokens()[0]
 				states := func() (acked int) {
-					for n := range each {
+					for n := range count {
 						st, err := sim.UpstreamState(device, ccs.MessageID(strconv.Itoa(n)))
 						if err != nil {
 							t.Fatal(err)
@@ -81,7 +81,7 @@ func TestUpstreamAndReceiptsComeThroughAChain(t *testing.T) {
 					}
 					return acked
 				}
-				for n := range each {
+				for n := range count {
 					if _, err := sim.Upstream(device, fcmsim.Upstream{MessageID: ccs.MessageID(strconv.Itoa(n))}); err != nil {
 						t.Fatal(err)
 					}
@@ -120,6 +120,19 @@ func TestUpstreamAndReceiptsComeThroughAChain(t *testing.T) {
 					t.Errorf("the app server was offered %d messages", len(begun))
 				}
 				mu.Unlock()
+				// It handles no receipts: one that it was offered is not acked at once.
+				acked := func(p *penstock, kind string) string {
+					return p.metric(`penstock_upstream_messages_total{kind="` + kind + `",outcome="acked",project="shop"}`)
+				}
+				if _, err := first.pool.Send(t.Context(), &ccs.Downstream{To: device, MessageID: "early", DeliveryReceiptRequested: true}); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(5 * time.Second)
+				for n, each := range all {
+					if got := acked(each, "receipt"); got != "" && got != "0" {
+						t.Errorf("Penstock %d has acked a receipt that nobody took", n)
+					}
+				}
 				first.pool.Close()
 				time.Sleep(10 * time.Minute)
 				if n := states(); n != 0 {
@@ -137,19 +150,19 @@ func TestUpstreamAndReceiptsComeThroughAChain(t *testing.T) {
 						return nil
 					},
 				})
-				until(t, "all are acked", func() bool { return states() == each })
+				until(t, "all are acked", func() bool { return states() == count })
 				mu.Lock()
 				for id, n := range done {
 					if n != 1 {
 						t.Errorf("the app server was done %d times with %s", n, id)
 					}
 				}
-				if len(done) != each {
+				if len(done) != count {
 					t.Errorf("the app server was done with %d messages", len(done))
 				}
 				mu.Unlock()
 
-				for n := range each {
+				for n := range count {
 					if _, err := c.pool.Send(t.Context(), &ccs.Downstream{
 						To: device, MessageID: ccs.MessageID("m-" + strconv.Itoa(n)), DeliveryReceiptRequested: true,
 					}); err != nil {
@@ -158,15 +171,32 @@ func TestUpstreamAndReceiptsComeThroughAChain(t *testing.T) {
 				}
 				for _, each := range all {
 					until(t, "all receipts are acked", func() bool {
-						return each.metric(`penstock_upstream_messages_total{kind="receipt",outcome="acked",project="shop"}`) == "150" &&
-							each.metric(`penstock_upstream_messages_total{kind="upstream",outcome="acked",project="shop"}`) == "150"
+						return acked(each, "receipt") == strconv.Itoa(count+1) && acked(each, "upstream") == strconv.Itoa(count)
 					})
 				}
 				synctest.Wait()
 				mu.Lock()
-				defer mu.Unlock()
-				if len(receipts) != each {
-					t.Errorf("receipts of %d messages came", len(receipts))
+				for n := range count {
+					if receipts[ccs.MessageID("m-"+strconv.Itoa(n))] != 1 {
+						t.Errorf("%d receipts of m-%d came", receipts[ccs.MessageID("m-"+strconv.Itoa(n))], n)
+					}
+				}
+				mu.Unlock()
+
+				// What nobody has acked when Penstock ends stays at the far end.
+				c.pool.Close()
+				late, err := sim.Upstream(device, fcmsim.Upstream{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				for _, each := range all {
+					if err := each.end(); err != nil {
+						t.Error(err)
+					}
+				}
+				if st, err := sim.UpstreamState(device, late); err != nil || st.State == "acked" || st.Offers == 0 {
+					t.Errorf("the last message is %+v, %v", st, err)
 				}
 			})
 		})

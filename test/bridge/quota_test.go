@@ -44,7 +44,7 @@ func TestStatement18_S_28_TheProjectWaitsAsLongAsFCMSays(t *testing.T) {
 				var all sync.WaitGroup
 				for _, by := range fronts {
 					all.Go(func() {
-						for {
+						for ; ; time.Sleep(100 * time.Millisecond) {
 							s := l.send(c, by, sim.Tokens()[1])
 							if s.word == "ok" || time.Since(held) > time.Hour {
 								return
