@@ -213,8 +213,7 @@ func (p *penstock) isHeld(name, reason string) bool {
 	_, metrics := p.ask("/metrics")
 	for _, each := range []string{"quota", "storm", "credential", "configuration"} {
 		is := map[bool]string{true: "1", false: "0"}[each == reason]
-		ok = ok && strings.Contains(metrics, `penstock_lane_held{project="`+name+`",reason="`+each+`"} `+is+"
-")
+		ok = ok && strings.Contains(metrics, `penstock_lane_held{project="`+name+`",reason="`+each+`"} `+is+"\n")
 	}
 	return ok
 }
