@@ -36,18 +36,16 @@ func stringScalar(f *fieldType, text string) (value string, ok bool, fault strin
 
 // bareScalar is stringScalar for a JSON value that is no string.
 func bareScalar(f *fieldType, text string) (value string, ok bool, fault string) {
-	number := text[0] == '-' || text[0] >= '0' && text[0] <= '9'
 	switch f.kind {
 	case kindBool:
 		ok = text == "true" || text == "false"
 	case kindInt32:
 		_, ok = int32Of(text)
-		ok = ok && number
 	case kindFloat:
-		ok = number && isFloat(text)
+		ok = isFloat(text)
 	case kindEnum:
-		n, whole := int32Of(text)
-		ok = number && whole // an open enum has room for values that are still to come
+		var n int32
+		n, ok = int32Of(text) // an open enum has room for values that are still to come
 		if ok && n >= 0 && int(n) < len(f.enum.values) {
 			text = f.enum.values[n]
 		}

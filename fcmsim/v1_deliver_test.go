@@ -156,6 +156,9 @@ func TestM_42_EachPlatformGetsItsOwnViewOfAMessage(t *testing.T) {
 			if string(got[0].Raw) != m {
 				t.Errorf("raw: %s", got[0].Raw)
 			}
+			if platform == fcmsim.PlatformIOS && !strings.Contains(string(got[0].Payload), `"deep":1.50`) {
+				t.Errorf("numbers do not keep their digits: %s", got[0].Payload)
+			}
 			got[0].Raw = nil
 			text, err := json.Marshal(got[0])
 			if err != nil {
