@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -17,7 +18,12 @@ func TestMain(m *testing.M) {
 		playPeer(kind)
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // of the children, which are many
-	os.Exit(m.Run())
+	code := m.Run()
+	if childrenLeft() {
+		fmt.Fprintln(os.Stderr, "a test has left a child process behind")
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // small is a whole measurement, too short to mean anything: what is tested is

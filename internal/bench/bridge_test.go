@@ -76,6 +76,23 @@ func TestBridgeEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestABridgeThatAnswersByItselfIsFoundOut(t *testing.T) {
+	var steps []string
+	b := small(t.Context(), &steps)
+	if err := b.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	br, err := b.between(roleMinimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer br.end()
+	if _, err := b.through(br, b.slice, commandMark); err == nil || !strings.HasSuffix(err.Error(), "of which 0 came out of it") {
+		t.Errorf("it returned %v", err)
+	}
+}
+
 func TestSamplesHaveStages(t *testing.T) {
 	for want, stacks := range map[string][]string{
 		stageRead: {

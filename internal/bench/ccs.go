@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -259,9 +260,9 @@ func (b *bench) client(far *child, role string, conns int) (result, error) {
 }
 
 // warm starts a client and waits until it is warm; the next that it says is
-// what it measured.
+// what it measured. Where t does not tell how long, that is a turn.
 func (b *bench) warm(t task) (*child, error) {
-	t.Dir, t.Time, t.WarmUp = b.dir, b.slice, b.warmUp
+	t.Dir, t.Time, t.WarmUp = b.dir, cmp.Or(t.Time, b.slice), b.warmUp
 	c, err := start(b.ctx, t)
 	if err != nil {
 		return nil, err

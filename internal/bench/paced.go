@@ -111,8 +111,7 @@ func (s *pacedStream) run(began time.Time) error {
 		if n > 0 {
 			if err := s.stanzas.write(s.conn, n); err != nil {
 				s.conn.Close()
-				_ = <-done // the same trouble
-				return err
+				return errors.Join(err, <-done)
 			}
 		}
 		select {

@@ -304,8 +304,7 @@ func (c *v1conn) header(f frame) error {
 		}
 		switch r := c.request; {
 		case r.method == "POST" && r.path == v1Path && r.auth == "Bearer "+accessToken:
-			c.known = c.known[:0]
-			if inert(c.block) {
+			if c.known = c.known[:0]; inert(c.block) {
 				c.known = append(c.known, c.block...)
 			}
 		default:

@@ -175,17 +175,39 @@ func TestTheFarEndReadsEveryFormOfHeader(t *testing.T) {
 	ask("by other indexes", func() {
 		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: e.block(good()...), EndHeaders: true, EndStream: true})
 	})
-	// The same bytes as those before mean something else when the table has moved.
-	same := e.block(good()...)
-	moved := e.block(good(hpack.HeaderField{Name: "x-new", Value: "1"}, hpack.HeaderField{Name: "x-newer", Value: "1"})...)
-	ask("with new fields", func() {
-		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: moved, EndHeaders: true, EndStream: true})
-	})
-	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: same, EndHeaders: true, EndStream: true})
-	got, _ := get(t, f, http2.FrameHeaders, id)
-	fields, err := hpack.NewDecoder(4096, nil).DecodeFull(got.(*http2.HeadersFrame).HeaderBlockFragment())
-	if err != nil || fields[0].Value != "404" {
-		t.Errorf("bytes that mean another request by now were answered %v, %v", fields, err)
+}
+
+// The same bytes mean something else when the table has moved.
+func TestTheFarEndKnowsWhatIndexesMeanNow(t *testing.T) {
+	e := newEncoder()
+	filling := e.block(good()...)
+	indexes := e.block(good()...)
+	newFields := []hpack.HeaderField{{Name: "x-new", Value: "1"}, {Name: "x-newer", Value: "1"}}
+	moving := e.block(good(newFields...)...)
+	e = newEncoder()
+	e.block(good()...)
+	refused := e.block(newFields...)
+	for name, blocks := range map[string][][]byte{
+		"a block that moves the table, twice":         {filling, indexes, moving, moving},
+		"indexes behind a block that moves the table": {filling, indexes, moving, indexes},
+		"indexes behind a refused one that does so":   {filling, indexes, refused, indexes},
+		"new fields behind a block that only repeats": {filling, indexes, indexes, refused},
+	} {
+		f := begin(t, connect(t, &v1far{}))
+		last := ""
+		for i, block := range blocks {
+			id := uint32(2*i + 1)
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true, EndStream: true})
+			got, _ := get(t, f, http2.FrameHeaders, id)
+			fields, err := hpack.NewDecoder(4096, nil).DecodeFull(got.(*http2.HeadersFrame).HeaderBlockFragment())
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = fields[0].Value
+		}
+		if last != "404" {
+			t.Errorf("%s: %s", name, last)
+		}
 	}
 }
 

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package bench
+
+// childrenLeft cannot tell here.
+func childrenLeft() bool { return false }
