@@ -27,15 +27,18 @@ func TestBridgeMeasuresTheGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(steps) != 3 || b.total != 3 {
+	if len(steps) != 4 || b.total != 4 {
 		t.Errorf("steps %q of %d", steps, b.total)
 	}
-	if r.Raw <= 0 || r.Ours <= 0 || r.Ratio <= 0 || r.RawCPU <= 0 || r.RSSMB <= 0 || r.HalfRate != r.Ours/2 {
+	if r.Raw <= 0 || r.Ours <= 0 || r.Ratio <= 0 || r.RawCPU <= 0 || r.RSSMB <= 0 {
 		t.Errorf("a figure is missing: %+v", r)
 	}
-	for _, pair := range [][2]float64{{r.P50, r.P99}, {r.RawP50, r.RawP99}} {
-		if pair[0] <= 0 || pair[1] < pair[0] {
-			t.Errorf("half of the answers within %v ms, 99 of 100 within %v ms", pair[0], pair[1])
+	if len(r.Latency) != 2 || r.Latency[0].Rate != r.Ours/2 || r.Latency[1].Rate != 5000 || r.P99 != r.Latency[0].P99 {
+		t.Fatalf("latency at %+v, want it at half of %d and at 5000", r.Latency, r.Ours)
+	}
+	for _, l := range r.Latency {
+		if l.P50 <= 0 || l.P99 < l.P50 || l.RawP50 <= 0 || l.RawP99 < l.RawP50 {
+			t.Errorf("at %d messages a second: %+v", l.Rate, l)
 		}
 	}
 	c := r.CPU

@@ -147,7 +147,9 @@ func printBenchBridge(w io.Writer, r *bench.BridgeReport) {
 	fmt.Fprintf(w, "%-34s %10d %10d %7.2f %9.2f %9.2f\n", fmt.Sprintf("CCS to HTTP v1, streams: %d", r.Streams), r.Raw, r.Ours, r.Ratio, r.RawCPU, r.CPU.Total)
 	fmt.Fprintf(w, "µs of one message: read %.2f, translate %.2f, send %.2f, answer %.2f, runtime %.2f\n",
 		r.CPU.Read, r.CPU.Translate, r.CPU.Send, r.CPU.Answer, r.CPU.Runtime)
-	fmt.Fprintf(w, "at %d messages a second 99 of 100 answers came within %.2f ms, half within %.2f ms; through the limit within %.2f and %.2f ms\n",
-		r.HalfRate, r.P99, r.P50, r.RawP99, r.RawP50)
+	for _, l := range r.Latency {
+		fmt.Fprintf(w, "at %d messages a second 99 of 100 answers came within %.2f ms, half within %.2f ms; through the limit within %.2f and %.2f ms\n",
+			l.Rate, l.P99, l.P50, l.RawP99, l.RawP50)
+	}
 	fmt.Fprintln(w, "µs: CPU time of one message. The limit is a bridge that copies pre-encoded bytes, in the same run.")
 }

@@ -79,13 +79,18 @@ peer 1.0: 10000/s with 70.0 µs each, on up to 3 connections; answers after 20 m
 func TestTheBridgesFiguresInWords(t *testing.T) {
 	var out strings.Builder
 	printBenchBridge(&out, &bench.BridgeReport{
-		Streams: 4, Raw: 400_000, Ours: 30_000, Ratio: 0.075, HalfRate: 15_000, P99: 2.5, P50: 0.5, RawP99: 1.5, RawP50: 0.25, RawCPU: 1.4,
+		Streams: 4, Raw: 400_000, Ours: 30_000, Ratio: 0.075, P99: 2.5, RawCPU: 1.4,
+		Latency: []bench.BridgeLatency{
+			{Rate: 15_000, P99: 2.5, P50: 0.5, RawP99: 1.5, RawP50: 0.25},
+			{Rate: 5000, P99: 2.25, P50: 0.75, RawP99: 1.25, RawP50: 0.5},
+		},
 		CPU: bench.BridgeCPU{Total: 30, Read: 4, Translate: 8, Send: 11, Answer: 5, Runtime: 2},
 	})
 	const want = `                                      limit/s     ours/s   ratio  limit µs   ours µs
 CCS to HTTP v1, streams: 4             400000      30000    0.07      1.40     30.00
 µs of one message: read 4.00, translate 8.00, send 11.00, answer 5.00, runtime 2.00
 at 15000 messages a second 99 of 100 answers came within 2.50 ms, half within 0.50 ms; through the limit within 1.50 and 0.25 ms
+at 5000 messages a second 99 of 100 answers came within 2.25 ms, half within 0.75 ms; through the limit within 1.25 and 0.50 ms
 µs: CPU time of one message. The limit is a bridge that copies pre-encoded bytes, in the same run.
 `
 	if out.String() != want {
