@@ -1,0 +1,277 @@
+package fcmsend_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"penstock/fcm"
+	"penstock/fcmsend"
+)
+
+func TestTheProjectComesFromTheCredentials(t *testing.T) {
+	s, err := fcmsend.New("", inline(t, serviceAccount(nil)), nil)
+	if err != nil || s.Project() != project {
+		t.Fatalf("%v, %v", s, err)
+	}
+	s.Close()
+	if _, err := fcmsend.New("", fcmsend.Static("x"), nil); err == nil {
+		t.Error("a sender without a project")
+	}
+}
+
+func TestAChangedFileIsTakenWhileMessagesFlow(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path := filepath.Join(dir, "sa.json")
+		write := func(data []byte) {
+			t.Helper()
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			// Files carry the machine's time, which the bubble's is far behind.
+			if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(serviceAccount(nil))
+		h := w.tokenHost()
+		w.handle = (*request).accept
+		swapped, broken := 0, []error(nil)
+		cred, err := fcmsend.File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.senderWith(cred, &fcmsend.Options{Events: &fcmsend.Events{
+			CredentialsSwapped: func() { swapped++ },
+			CredentialsBroken:  func(err error) { broken = append(broken, err) },
+		}})
+		flow := func(seconds int) {
+			t.Helper()
+			for range seconds {
+				send(t, s, toToken()).wantAccepted()
+				synctest.Wait()
+				time.Sleep(time.Second)
+			}
+		}
+		flow(60)
+		if swapped != 0 || len(broken) != 0 || h.count() != 1 {
+			t.Errorf("%d swaps, %v, %d tokens without a change", swapped, broken, h.count())
+		}
+		write(serviceAccount(map[string]string{"client_email": "other@shop-1.iam.gserviceaccount.com"}))
+		flow(7)
+		if swapped != 1 || h.count() != 2 {
+			t.Errorf("%d swaps, %d tokens within 7 s; want 1 and 2", swapped, h.count())
+		}
+		for i, bad := range []string{`{"private_key":"canary"`, `{"type":"service_account","client_email":"x","private_key":"canary"}`,
+			string(serviceAccount(map[string]string{"project_id": "another"})), string(serviceAccount(nil)) + strings.Repeat(" ", 64<<10)} {
+			write([]byte(bad))
+			flow(7)
+			if swapped != 1 || len(broken) != i+1 || strings.Contains(fmt.Sprint(broken), "canary") {
+				t.Errorf("%d swaps, errors %v; want 1 and %d without the file's words", swapped, broken, i+1)
+			}
+		}
+		os.Remove(path)
+		flow(7) // it is being replaced
+		if len(broken) != 4 {
+			t.Errorf("errors %v", broken[4:])
+		}
+		write(serviceAccount(map[string]string{"client_email": "third@shop-1.iam.gserviceaccount.com"}))
+		flow(7)
+		if swapped != 2 || h.count() != 3 {
+			t.Errorf("%d swaps, %d tokens; want 2 and 3", swapped, h.count())
+		}
+		issuer := func(i int) string {
+			claims, _ := base64.RawURLEncoding.DecodeString(strings.Split(h.forms[i]["assertion"], ".")[1])
+			return string(claims)
+		}
+		if !strings.Contains(issuer(1), "other@") || !strings.Contains(issuer(2), "third@") {
+			t.Errorf("claims %s, %s", issuer(1), issuer(2))
+		}
+	})
+}
+
+func TestAChangedFileEndsAHold(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path := filepath.Join(dir, "sa.json")
+		os.WriteFile(path, serviceAccount(nil), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		h := w.tokenHost()
+		h.set(func(_ int, rw http.ResponseWriter) { rw.WriteHeader(400) })
+		w.handle = (*request).accept
+		cred, err := fcmsend.File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.senderWith(cred, nil)
+		for range 700 {
+			send(t, s, toToken()).wantError(fcm.Credential, false)
+			time.Sleep(time.Second)
+		}
+		h.set(nil)
+		os.WriteFile(path, serviceAccount(map[string]string{"private_key_id": "key-2"}), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		time.Sleep(6 * time.Second)
+		s.Send(t.Context(), toToken()) // notices
+		synctest.Wait()
+		send(t, s, toToken()).wantAccepted()
+	})
+}
+
+func TestAChangedFileThatFailsIsTriedAgainSoon(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path := filepath.Join(dir, "sa.json")
+		os.WriteFile(path, serviceAccount(nil), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		h := w.tokenHost()
+		h.set(func(_ int, rw http.ResponseWriter) { rw.WriteHeader(400) })
+		w.handle = (*request).accept
+		cred, err := fcmsend.File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.senderWith(cred, nil)
+		for range 700 {
+			send(t, s, toToken()).wantError(fcm.Credential, false)
+			time.Sleep(time.Second)
+		}
+		before := h.count()
+		os.WriteFile(path, serviceAccount(map[string]string{"private_key_id": "key-2"}), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		for range 36 { // noticed within 5 s, and then after 10 and 20 s
+			send(t, s, toToken()).wantError(fcm.Credential, false)
+			time.Sleep(time.Second)
+		}
+		if n := h.count() - before; n < 2 || n > 3 {
+			t.Errorf("%d requests within 36 s of the change; want 2 or 3", n)
+		}
+	})
+}
+
+func TestAFileThatChangesWhileATokenIsFetchedIsAskedAgain(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path := filepath.Join(dir, "sa.json")
+		os.WriteFile(path, serviceAccount(nil), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		w.handle = (*request).accept
+		h := w.tokenHost()
+		h.set(func(n int, rw http.ResponseWriter) {
+			time.Sleep(8 * time.Second)
+			giveToken(rw, fmt.Sprintf("token-%d", n), 3599)
+		})
+		cred, err := fcmsend.File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.senderWith(cred, nil)
+		first := send(t, s, toToken())
+		time.Sleep(6 * time.Second)
+		os.WriteFile(path, serviceAccount(map[string]string{"client_email": "other@shop-1.iam.gserviceaccount.com"}), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		second := send(t, s, toToken()) // notices
+		first.wantAccepted()
+		second.wantAccepted()
+		time.Sleep(10 * time.Second)
+		if h.count() != 2 {
+			t.Fatalf("%d tokens; want 2", h.count())
+		}
+		synctest.Wait()
+		claims, _ := base64.RawURLEncoding.DecodeString(strings.Split(h.forms[1]["assertion"], ".")[1])
+		if !strings.Contains(string(claims), "other@") {
+			t.Errorf("the second was asked for with %s", claims)
+		}
+	})
+}
+
+func TestCredentialsThatCannotBeRead(t *testing.T) {
+	for name, data := range map[string]string{
+		"nothing":         "",
+		"no JSON":         "canary",
+		"another type":    `{"type":"canary-type-that-is-so-long-that-it-cannot-be-quoted-whole"}`,
+		"no key":          `{"type":"service_account","client_email":"a@b"}`,
+		"a broken key":    `{"type":"service_account","client_email":"a@b","private_key":"canary"}`,
+		"no account":      string(serviceAccount(map[string]string{"client_email": ""})),
+		"half federation": `{"type":"external_account","audience":"canary"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			cred, err := fcmsend.Inline([]byte(data))
+			if err == nil {
+				t.Fatalf("%v", cred)
+			}
+			if strings.Contains(err.Error(), "canary") && name != "another type" || len(err.Error()) > 250 {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	if _, err := fcmsend.File(filepath.Join(t.TempDir(), "missing")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v; want that the file does not exist", err)
+	}
+}
+
+func TestS_18_WorkloadIdentityWorksAlike(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		h.set(func(n int, rw http.ResponseWriter) {
+			rw.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(rw, `{"access_token":"federated-1","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":3599}`)
+		})
+		subject := filepath.Join(dir, "subject")
+		os.WriteFile(subject, []byte("canary-subject-token"), 0o600)
+		config, _ := json.Marshal(map[string]any{
+			"type": "external_account", "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+			"subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": tokenURI,
+			"credential_source": map[string]string{"file": subject},
+		})
+		p := send(t, w.senderWith(inline(t, config), nil), toToken())
+		r := w.conn().request()
+		if got := r.header["authorization"]; got != "Bearer federated-1" {
+			t.Errorf("authorization %q", got)
+		}
+		r.accept()
+		p.wantAccepted()
+		if form := h.forms[0]; form["subject_token"] != "canary-subject-token" || !strings.Contains(form["scope"], "firebase.messaging") {
+			t.Errorf("form %v", form)
+		}
+	})
+}
+
+func TestFromTokenSourceTakesTokensOfOthers(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		p := send(t, w.senderWith(fcmsend.FromTokenSource(sourceFunc(func() (string, error) { return "other-1", nil })), nil), toToken())
+		r := w.conn().request()
+		if got := r.header["authorization"]; got != "Bearer other-1" {
+			t.Errorf("authorization %q", got)
+		}
+		r.accept()
+		p.wantAccepted()
+		s := w.senderWith(fcmsend.FromTokenSource(sourceFunc(func() (string, error) { return "", errors.New("canary") })), nil)
+		if e := send(t, s, toToken()).wantError(fcm.Credential, false); strings.Contains(e.Error(), "canary") {
+			t.Errorf("error %v", e)
+		}
+	})
+}
+
+// A sourceFunc is a token source of x/oauth2.
+type sourceFunc func() (string, error)
+
+func (f sourceFunc) Token() (*oauth2.Token, error) {
+	value, err := f()
+	if err != nil {
+		return nil, err
+	}
+	return &oauth2.Token{AccessToken: value, Expiry: time.Now().Add(time.Hour)}, nil
+}
