@@ -354,3 +354,38 @@ func TestWhatCannotStart(t *testing.T) {
 		}
 	})
 }
+
+// Callers of HTTP wait for the verdict timeout, and not as long as the far end
+// may take; over CCS the server itself sees to that.
+func TestHTTPCallersAreAnsweredInTime(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	r := run(t, settings(t, map[string]string{"verdict_timeout": "2s"}), overFCM(sim))
+	if err := sim.SetFault(fcmsim.Fault{Silence: true, Face: fcmsim.FaceHTTP}); err != nil {
+		t.Fatal(err)
+	}
+	live := string(sim.Tokens()[0])
+	var both sync.WaitGroup
+	for path, body := range map[string]string{
+		"/fcm/send":                       `{"to":"` + live + `"}`,
+		"/v1/projects/shop/messages:send": `{"message":{"token":"` + live + `"}}`,
+	} {
+		both.Go(func() {
+			began := time.Now()
+			req, _ := http.NewRequest(http.MethodPost, "http://"+r.addr.HTTP[0]+path, strings.NewReader(body))
+			req.Header.Set("Authorization", "key="+serverKey)
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp.Body.Close()
+			if took := time.Since(began); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || took < 2*time.Second || took > 7*time.Second {
+				t.Errorf("%s: %d after %v, want 503 with Retry-After after 2 s", path, resp.StatusCode, took)
+			}
+		})
+	}
+	both.Wait()
+	sim.ClearFaults()
+}

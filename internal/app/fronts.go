@@ -11,6 +11,7 @@ import (
 
 	"penstock/ccsserver"
 	"penstock/internal/config"
+	"penstock/internal/downstream"
 	frontccs "penstock/internal/front/ccs"
 	"penstock/internal/front/legacy"
 	"penstock/internal/front/v1"
@@ -66,7 +67,7 @@ func (a *App) makeWeb(cfg *config.Config) error {
 	fl, fv := a.obs.Front("legacy"), a.obs.Front("v1")
 	old := legacy.New(a.ring, func(project string) legacy.Lane {
 		if l := a.lane(project); l != nil {
-			return l
+			return downstream.Prompt{Lane: l}
 		}
 		return nil
 	}, &legacy.Options{
@@ -75,7 +76,7 @@ func (a *App) makeWeb(cfg *config.Config) error {
 	})
 	fresh := v1.New(a.ring, func(project string) v1.Lane {
 		if l := a.lane(project); l != nil {
-			return l
+			return downstream.Prompt{Lane: l}
 		}
 		return nil
 	}, &v1.Options{
