@@ -34,7 +34,7 @@ func write(t *testing.T, text string) place {
 	p.put("empty", " \n", 0o600)
 	text = strings.ReplaceAll(text, "KEYS", "[{name: backend, secret_file: key}]")
 	text = strings.ReplaceAll(text, "DIR", p.dir)
-	p.put("penstock.yaml", text, 0o644)
+	p.put("penstock.yaml", text, 0o600)
 	return p
 }
 
@@ -339,6 +339,11 @@ func TestR_A54_FilesThatOthersMayRead(t *testing.T) {
 		{"data", 0o710, "", "chmod 700 DIR/data"},
 		{"data", 0o700, "", ""},
 		{"data/projects.json", 0o644, "", "chmod 600 DIR/data/projects.json"},
+		{"penstock.yaml", 0o644, "", ""}, // it holds no secret
+		{"secret.yaml", 0o600, "", ""},
+		{"secret.yaml", 0o644, "", "chmod 600 DIR/secret.yaml"},
+		{"secret.yaml", 0o640, "group", ""},
+		{"secret.yaml", 0o644, "everyone", ""},
 	} {
 		t.Run(fmt.Sprintf("%s %o %s", tt.file, tt.mode, tt.by), func(t *testing.T) {
 			p := write(t, shop+"  - {name: b, sender_id: 2, keys: KEYS, transport: {ccs: {endpoint: 'far:1', key_file: far-key}}}\n")
@@ -346,6 +351,10 @@ func TestR_A54_FilesThatOthersMayRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.put("data/projects.json", "{}", 0o600)
+			p.put("secret.yaml", strings.ReplaceAll(shop, "KEYS", "[{name: a, secret: psk_0123456789abcdef}]"), 0o600)
+			if tt.file == "secret.yaml" {
+				p.file = filepath.Join(p.dir, tt.file)
+			}
 			if err := os.Chmod(filepath.Join(p.dir, tt.file), tt.mode); err != nil {
 				t.Fatal(err)
 			}

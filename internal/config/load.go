@@ -67,6 +67,11 @@ func Load(src Sources) (*Config, error) {
 	}
 	// What could not be read would only be complained of twice.
 	if len(l.problems) == 0 {
+		if l.secretAt != "" {
+			if err := c.Private(src.File); err != nil {
+				l.problems.add("the secret at %s is in %v", l.secretAt, err)
+			}
+		}
 		c.check(&l.problems)
 	}
 	return c, l.problems.err()
@@ -78,6 +83,7 @@ type loader struct {
 	places   map[string]string
 	name     string // of the file
 	dir      string // paths in the file are relative to it
+	secretAt string // where the first secret stands in the file; empty: there is none
 }
 
 // file reads a file of settings into s.
@@ -220,6 +226,9 @@ func (l *loader) value(n *yaml.Node, e *setting, path string) {
 		*p = filepath.Join(l.dir, *p)
 	}
 	l.places[path] = l.at(n)
+	if s, isSecret := e.to.(*Secret); isSecret && !s.IsEmpty() && l.secretAt == "" {
+		l.secretAt = l.at(n)
+	}
 }
 
 // hide keeps a secret out of a complaint about it.
