@@ -219,6 +219,7 @@ func (c *serveCmd) runSim(e *env, cfg *config.Config) error {
 	if err := c.simConfig(cfg, sim); err != nil {
 		return err
 	}
+	warnOfControl(e, l.Addr())
 	err = c.serve(e.ctx, e, cfg, func(addr app.Addresses) error {
 		line := serveSimLine{
 			CCS: first(addr.CCS), HTTP: httpURL(addr), Admin: adminURL(addr), SimControl: "http://" + fcmsim.Dialable(l.Addr().String()),

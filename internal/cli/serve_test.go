@@ -286,6 +286,18 @@ func TestServeKeepsItsValuesInTheDataDir(t *testing.T) {
 	}
 }
 
+func TestServeSimWarnsOfAControlAPIForAll(t *testing.T) {
+	t.Parallel()
+	for address, warns := range map[string]bool{":0": true, "127.0.0.1:0": false} {
+		p, _ := startServe(t, "--control-listen", address)
+		r := p.terminate()
+		r.want(t, 0)
+		if got := strings.Contains(r.errOut, "asks nobody for a password"); got != warns {
+			t.Errorf("%s: stderr %q", address, r.errOut)
+		}
+	}
+}
+
 // SIGTERM under load: exit 0, and every message that was answered well has
 // reached the simulator.
 func TestR_F40_ServeEndsUnderLoad(t *testing.T) {

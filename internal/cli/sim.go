@@ -124,9 +124,7 @@ func (c *simCmd) Run(e *env) error {
 	if err := json.NewEncoder(e.stdout).Encode(line); err != nil {
 		return fmt.Errorf("sim: stdout: %w", err)
 	}
-	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
-		fmt.Fprintf(e.stderr, "warning: the control API on %s asks nobody for a password: everyone who reaches it steers the simulator\n", a)
-	}
+	warnOfControl(e, l.Addr())
 	if !c.JSON {
 		line.explain(e.stderr, sim.Addrs())
 	}
@@ -244,4 +242,11 @@ func listenError(flag string, err error) error {
 			op.Addr, flag, net.JoinHostPort(host, "0"))
 	}
 	return fmt.Errorf("sim: cannot listen: %w: give another address with %s", err, flag)
+}
+
+// warnOfControl says so if others than this machine reach the control API.
+func warnOfControl(e *env, addr net.Addr) {
+	if a, ok := addr.(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		fmt.Fprintf(e.stderr, "warning: the control API on %s asks nobody for a password: everyone who reaches it steers the simulator\n", a)
+	}
 }
