@@ -57,16 +57,16 @@ type projectReady struct {
 }
 
 // serveReady tells whether new messages should come here. A project whose far end
-// is out of reach does not change that as long as its lane has room: the other
-// projects are served, and its own senders get a true answer.
+// is out of reach does not change that, nor does one without room as long as
+// another has some: the others are served, and its own senders get a true answer.
 func (a *App) serveReady(w http.ResponseWriter, _ *http.Request) {
-	r := readiness{Ready: true, Projects: []projectReady{}}
+	r, full := readiness{Ready: true, Projects: []projectReady{}}, 0
 	for name, p := range *a.projects.Load() {
 		one := projectReady{Project: name, State: "ok"}
 		switch st := p.lane.State(); {
 		case st.Waiting+st.InFlight >= p.room:
 			one.State = "full"
-			r.Ready, r.Reason = false, "a project has no room for more messages"
+			full++
 		case st.Pace.Held != 0:
 			one.State, one.Reason = "held", st.Pace.Held.String()
 		case p.pool != nil && len(p.pool.State().Streams) == 0:
@@ -75,6 +75,9 @@ func (a *App) serveReady(w http.ResponseWriter, _ *http.Request) {
 		r.Projects = append(r.Projects, one)
 	}
 	slices.SortFunc(r.Projects, func(a, b projectReady) int { return strings.Compare(a.Project, b.Project) })
+	if full > 0 && full == len(r.Projects) {
+		r.Ready, r.Reason = false, "no project has room for more messages"
+	}
 	if a.draining.Load() {
 		r.Ready, r.Reason = false, "shutting down"
 	}

@@ -279,6 +279,29 @@ func TestNotReadyWithoutRoom(t *testing.T) {
 	until(t, "ready again", func() bool { status, _ := r.get("/readyz"); return status == 200 })
 }
 
+// One project without room is its own affair: the others are served.
+func TestAFullProjectLeavesTheOthersReady(t *testing.T) {
+	t.Parallel()
+	far, release := slowCCS(t)
+	other := overFCM(simulator(t))
+	other.Name = "other"
+	other.Keys[0].Secret = config.NewSecret("psk_another012345678")
+	r := run(t, settings(t, map[string]string{"limits.messages_per_project": "1"}), far, other)
+	pool := r.client(sender, serverKey, &ccsclient.Options{RetryMax: -1})
+	answered := make(chan error, 1)
+	if err := pool.SendFunc(t.Context(), &ccs.Downstream{To: "t", MessageID: "m-1"}, func(_ ccsclient.Answer, err error) { answered <- err }); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a full project", func() bool {
+		status, body := r.get("/readyz")
+		if status != 200 {
+			t.Fatalf("%d %s", status, body)
+		}
+		return strings.Contains(body, `"state":"full"`)
+	})
+	until(t, "the message has its answer", func() bool { release(); return len(answered) == 1 })
+}
+
 func TestWhatCannotStart(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
