@@ -1,7 +1,8 @@
 package fcm
 
 import (
-	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -106,12 +107,27 @@ func (e *SendError) Error() string {
 		text += ", outcome unknown"
 	}
 	if e.Reply != nil {
-		text += fmt.Sprintf(" (HTTP %d %s %s)", e.Reply.HTTPStatus, e.Reply.Status, e.Reply.Code)
+		text += " (HTTP " + strconv.Itoa(e.Reply.HTTPStatus)
+		for _, word := range []string{e.Reply.Status, string(e.Reply.Code), e.Reply.reason()} {
+			if word != "" {
+				text += " " + word
+			}
+		}
+		text += ")"
 	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
 	return text
+}
+
+// reason is why Google's front refused, such as SERVICE_DISABLED; empty: it did
+// not say. A text of another shape is none, so that nothing else is logged.
+func (e *Error) reason() string {
+	if e.Info == nil || len(e.Info.Reason) > 63 || strings.Trim(e.Info.Reason, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+		return ""
+	}
+	return e.Info.Reason
 }
 
 // Unwrap returns the cause.

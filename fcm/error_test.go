@@ -374,6 +374,17 @@ func TestSendErrorsTellClassAndCauseWithoutGooglesSentence(t *testing.T) {
 	if !errors.Is(e, cause) {
 		t.Error("the cause is not wrapped")
 	}
+	for reason, want := range map[string]string{
+		"":                            "configuration (HTTP 403 PERMISSION_DENIED)",
+		"SERVICE_DISABLED":            "configuration (HTTP 403 PERMISSION_DENIED SERVICE_DISABLED)",
+		"for project secret":          "configuration (HTTP 403 PERMISSION_DENIED)",
+		strings.Repeat("LONGER_", 10): "configuration (HTTP 403 PERMISSION_DENIED)",
+	} {
+		e := &fcm.SendError{Class: fcm.Configuration, Reply: &fcm.Error{HTTPStatus: 403, Status: "PERMISSION_DENIED", Info: &fcm.ErrorInfo{Reason: reason}}}
+		if got := e.Error(); got != want {
+			t.Errorf("Error() with the reason %q = %q, want %q", reason, got, want)
+		}
+	}
 	if v := e.Violations(); len(v) != 1 || v[0].Field != "message.token" {
 		t.Errorf("Violations() = %v", v)
 	}
