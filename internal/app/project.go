@@ -145,22 +145,33 @@ func parseOptions(p *config.Project) *translate.LegacyOptions {
 func (a *App) fcm(ctx context.Context, r *project, startWithin time.Duration) (downstream.Transport, error) {
 	words := translateOf(r.cfg)
 	words.Ignored = func(n int) { a.obs.Ignored(r.cfg.Name, n) }
+	var err error
+	if r.sender, err = newSender(ctx, r.cfg, words, a.obs.FCM(r.cfg.Name)); err != nil {
+		return nil, err
+	}
+	return tofcm.New(r.sender, &tofcm.Options{Translate: words, StartWithin: startWithin}), nil
+}
+
+// newSender makes a project's sender, which connects when it is first used. Words
+// are how its messages are translated; they are only checked.
+func newSender(ctx context.Context, p *config.Project, words *translate.Options, events *fcmsend.Events) (*fcmsend.Sender, error) {
 	if err := words.Validate(); err != nil {
 		return nil, fmt.Errorf("translate.message_id_key: %w", err)
 	}
-	credentials, err := Credentials(ctx, &r.cfg.Transport.FCM)
+	credentials, err := Credentials(ctx, &p.Transport.FCM)
 	if err != nil {
 		return nil, err
 	}
-	opt, err := SenderOptions(&r.cfg.Transport.FCM)
+	opt, err := SenderOptions(&p.Transport.FCM)
 	if err != nil {
 		return nil, err
 	}
-	opt.Dial, opt.Events = a.opt.Dial, a.obs.FCM(r.cfg.Name)
-	if r.sender, err = fcmsend.New(r.cfg.ID(), credentials, opt); err != nil {
+	opt.Events = events
+	sender, err := fcmsend.New(p.ID(), credentials, opt)
+	if err != nil {
 		return nil, fmt.Errorf("%w: set project_id, or give credentials that name it", err)
 	}
-	return tofcm.New(r.sender, &tofcm.Options{Translate: words, StartWithin: startWithin}), nil
+	return sender, nil
 }
 
 // SenderOptions is the way to FCM that settings describe, without events. An

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"penstock/internal/app"
 	"penstock/internal/config"
 )
 
@@ -59,8 +60,12 @@ type checkLine struct {
 func (c *configCheckCmd) Run(e *env) error {
 	cfg, err := config.Load(c.sources(e))
 	problems, _ := errors.AsType[config.Problems](err)
+	if err == nil {
+		problems = app.Check(cfg)
+	}
+	bad := err != nil || len(problems) > 0
 	if c.JSON {
-		line := checkLine{OK: err == nil, Projects: len(cfg.AllProjects()), Problems: append([]string{}, problems...)}
+		line := checkLine{OK: !bad, Projects: len(cfg.AllProjects()), Problems: append([]string{}, problems...)}
 		if err := json.NewEncoder(e.stdout).Encode(line); err != nil {
 			return fmt.Errorf("stdout: %w", err)
 		}
@@ -69,7 +74,7 @@ func (c *configCheckCmd) Run(e *env) error {
 		}
 		return nil
 	}
-	if err != nil {
+	if bad {
 		for _, p := range problems {
 			fmt.Fprintln(e.stderr, p)
 		}

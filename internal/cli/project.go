@@ -79,8 +79,14 @@ func (c *projectAddCmd) Run(e *env) error {
 			return usage("there is a project %s already: give another name, or make it another key with penstock project key %s", c.Name, c.Name)
 		}
 		b.Projects = append(b.Projects, p)
-		_, err := cfg.WithBook(b)
-		return err
+		next, err := cfg.WithBook(b)
+		if err != nil {
+			return err
+		}
+		if problems := app.Check(next); len(problems) > 0 {
+			return problems
+		}
+		return nil
 	})
 	if err != nil {
 		return editError(err)

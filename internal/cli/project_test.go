@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"penstock/fcmsim"
 )
 
 // A keyLine is what project add and project key print.
@@ -62,7 +64,12 @@ func TestProjectsAreMadeAndListed(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	sa := filepath.Join(t.TempDir(), "sa.json")
-	if err := os.WriteFile(sa, []byte(`{"type":"service_account"}`), 0o600); err != nil {
+	sim, err := fcmsim.Start(&fcmsim.Options{PlainHTTPListen: []string{"127.0.0.1:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
+	if err := os.WriteFile(sa, sim.ServiceAccountJSON(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a := addProject(t, dir, "shop", "123", "--project-id", "my-shop-1", "--credentials-file", sa, "--fronts", "ccs,v1")
@@ -172,6 +179,7 @@ func TestProjectsThatCannotBe(t *testing.T) {
 		{"no name", []string{"add", "My Shop", "--sender-id", "9"}, "lower-case letters"},
 		{"no sender id", []string{"add", "other", "--sender-id", "x"}, "digits only"},
 		{"no such file", []string{"add", "other", "--sender-id", "9", "--credentials-file", "nowhere"}, "nowhere: no such file"},
+		{"no credentials in it", []string{"add", "other", "--sender-id", "9", "--credentials-file", writeFile(t, "{}")}, "penstock: project other: transport.fcm.credentials_file: "},
 		{"two ways", []string{"add", "other", "--sender-id", "9", "--credentials-file", "a", "--ccs-endpoint", "b:1"}, "exclude each other"},
 		{"half a way", []string{"add", "other", "--sender-id", "9", "--ccs-key-file", "a"}, "need --ccs-endpoint"},
 		{"a far end without a key", []string{"add", "other", "--sender-id", "9", "--ccs-endpoint", "b:1"}, "`key_file` in transport.ccs of project other"},
@@ -235,6 +243,26 @@ func TestConfigCheckAndPrint(t *testing.T) {
 	r.want(t, 0)
 	if !strings.Contains(r.out, "level: warn # PENSTOCK_LOG_LEVEL") || !strings.Contains(r.out, "data_dir: "+dir+"/other # PENSTOCK_DATA_DIR") {
 		t.Errorf("got %s", r.out)
+	}
+
+	put("data_dir: data\nprojects:\n  - {name: shop, sender_id: 5, keys: [{name: a, secret: \"two words 0123456789\"}], transport: {fcm: {credentials_file: penstock.yaml}}}\n" +
+		"  - {name: far, sender_id: 6, keys: [{name: b, secret: short}], transport: {ccs: {endpoint: \"far:1\", key: k}}}\n")
+	r = run("config", "check", "-c", file)
+	r.want(t, 2)
+	for _, want := range []string{
+		"key a of project shop (" + file + ":3): ", "project shop (" + file + ":3): transport.fcm.credentials_file: ", "key b of project far (" + file + ":4): ",
+	} {
+		if !strings.Contains(r.errOut, want) || strings.Contains(r.errOut, "two words") || r.out != "" {
+			t.Errorf("there is no %q in\n%s", want, r.errOut)
+		}
+	}
+	r = run("config", "check", "-c", file, "--json")
+	r.want(t, 2)
+	if !strings.HasPrefix(r.out, `{"ok":false,"projects":2,"problems":["key a of`) {
+		t.Errorf("got %s", r.out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data")); !os.IsNotExist(err) {
+		t.Errorf("checking has made the data directory: %v", err)
 	}
 
 	put("verdict_timout: 5s\nlog: {level: loud}\n")
