@@ -227,10 +227,17 @@ func (c *projectListCmd) Run(e *env) error {
 		if p.Transport.HasCCS {
 			line.Transport = "ccs"
 		}
-		words := fmt.Sprintf("%s  sender id %s, through %s, from %s\n", p.Name, p.SenderID, line.Transport, line.From)
+		words := fmt.Sprintf("%s  sender id %s, ", p.Name, p.SenderID)
+		if p.ProjectID != "" {
+			words += "project id " + p.ProjectID + ", "
+		}
+		words += fmt.Sprintf("through %s, from %s\n", line.Transport, line.From)
 		for _, k := range p.Keys {
 			line.Keys = append(line.Keys, projectKeys{k.Name, frontsOf(k), k.Created})
 			words += fmt.Sprintf("  key %s: %s\n", strings.TrimSpace(k.Name+"  "+k.Created), listFronts(k))
+		}
+		if len(p.Keys) == 0 {
+			words += "  no key: nobody can send; make one with penstock project key " + p.Name + "\n"
 		}
 		if c.JSON {
 			err = json.NewEncoder(e.stdout).Encode(line)
@@ -259,7 +266,7 @@ type projectKeyCmd struct {
 
 // Help is what --help says between the summary and the flags.
 func (c *projectKeyCmd) Help() string {
-	return `A running server takes the change over within seconds. CCS streams that are open go on; a key that was taken away opens no new one. To change a key without a break, make another, give it to the senders, and take the old one away:
+	return `A running server takes the change over within seconds. CCS streams that are open go on; when a key is taken away, the project's streams are drained, and those with another key log in again. To change a key without a break, make another, give it to the senders, and take the old one away:
 
   penstock project key shop --name backend-2
   penstock project key shop --revoke default

@@ -88,7 +88,7 @@ func TestProjectsAreMadeAndListed(t *testing.T) {
 	}
 	r := run("project", "list", "--data-dir", dir)
 	r.want(t, 0)
-	if !strings.Contains(r.out, "shop  sender id 123, through fcm") || !strings.Contains(r.out, "key default") {
+	if !strings.Contains(r.out, "shop  sender id 123, project id my-shop-1, through fcm") || !strings.Contains(r.out, "key default") || !strings.Contains(r.out, "news  sender id 456, through ccs") || strings.Contains(r.out, "no key") {
 		t.Errorf("got %s", r.out)
 	}
 	entries, err := os.ReadDir(dir)
@@ -135,6 +135,9 @@ func TestKeysAreMadeOnceMoreAndTakenAway(t *testing.T) {
 		t.Errorf("got %+v", list)
 	}
 	run("project", "key", "shop", "--data-dir", dir, "--revoke", "backend").want(t, 0)
+	if r = run("project", "list", "--data-dir", dir); !strings.Contains(r.out, "no key: nobody can send") {
+		t.Errorf("got %s", r.out)
+	}
 	r = run("project", "key", "shop", "--data-dir", dir, "--json") // from none to one
 	r.want(t, 0)
 	if list := listProjects(t, dir); len(list[0].Keys) != 1 {
