@@ -25,7 +25,7 @@ func (o *Observer) Lane(project string) *downstream.Events {
 			m.holds.WithLabelValues(project, h.Why.String()).Inc()
 			switch h.Why {
 			case pace.Credential, pace.Configuration:
-				log.Error("FCM takes nothing from this project until an operator acts", keyReason, h.Why.String(), "next_try_in", h.For, problem(h.Err))
+				log.Error("nothing of this project goes out until an operator acts", keyReason, h.Why.String(), "next_try_in", h.For, problem(h.Err))
 			default:
 				log.Warn("the project waits", keyReason, h.Why.String(), "for", h.For, problem(h.Err))
 			}
