@@ -8,15 +8,15 @@ import (
 	"penstock/internal/keys"
 )
 
-// Check finds what is wrong with settings that [config.Load] has checked and
-// only shows itself when they are put to use: a credentials file that holds
+// Check finds what is wrong with projects of cfg that [config.Load] has checked
+// and only shows itself when they are put to use: a credentials file that holds
 // something else, a key that no header would carry. It reads files, makes none
 // and talks to nobody; so Google's application default credentials are not
 // looked for.
-func Check(cfg *config.Config) config.Problems {
+func Check(cfg *config.Config, projects []*config.Project) config.Problems {
 	var problems config.Problems
 	secret := keys.NewSecret() // any: nothing is compared with these hashes
-	for _, p := range cfg.AllProjects() {
+	for _, p := range projects {
 		called := "project " + p.Name
 		if at := cfg.Place("projects." + p.Name); at != "default" {
 			called += " (" + at + ")"
