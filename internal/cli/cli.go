@@ -77,7 +77,7 @@ type grammar struct {
 
 const description = `Penstock is a connection server for Firebase Cloud Messaging that you run yourself.
 
-Begin with "penstock demo". Then run "penstock sim --json" in one terminal and "penstock send" in another, with the endpoint, sender id, key and a token that sim printed.
+Begin with "penstock serve --sim": it takes messages as FCM did and does, has a simulator in Google's place, and prints commands to copy. "penstock demo" shows both ends of CCS through drains and a cut. For real it is "penstock project add", "penstock serve", and "penstock doctor" where nothing goes out.
 
 Every flag can be given in the environment too, as PENSTOCK_ and its name: --ca-file is PENSTOCK_CA_FILE. A flag wins over the environment.
 
