@@ -322,6 +322,7 @@ func (c *projectKeyCmd) Run(e *env) error {
 }
 
 func (c *projectKeyCmd) revoke(e *env, cfg *config.Config) error {
+	left := 0
 	err := config.EditBook(cfg.DataDir, func(b *config.Book) error {
 		p, err := c.find(cfg, b)
 		if err != nil {
@@ -332,6 +333,7 @@ func (c *projectKeyCmd) revoke(e *env, cfg *config.Config) error {
 			return usage("project %s has no key %s: penstock project list tells their names", p.Name, c.Revoke)
 		}
 		p.Keys = slices.Delete(p.Keys, i, i+1)
+		left = len(p.Keys)
 		return nil
 	})
 	if err != nil {
@@ -344,6 +346,9 @@ func (c *projectKeyCmd) revoke(e *env, cfg *config.Config) error {
 	}
 	if err != nil {
 		return fmt.Errorf("stdout: %w", err)
+	}
+	if left == 0 {
+		fmt.Fprintf(e.stderr, "It was the project's last key: nobody can send until there is another, from penstock project key %s.\n", c.Project)
 	}
 	return nil
 }

@@ -134,7 +134,12 @@ func TestKeysAreMadeOnceMoreAndTakenAway(t *testing.T) {
 	if list := listProjects(t, dir); len(list[0].Keys) != 1 || list[0].Keys[0].Key != "backend" {
 		t.Errorf("got %+v", list)
 	}
-	run("project", "key", "shop", "--data-dir", dir, "--revoke", "backend").want(t, 0)
+	if r.errOut != "" {
+		t.Errorf("one of several keys is taken away: %s", r.errOut)
+	}
+	r = run("project", "key", "shop", "--data-dir", dir, "--revoke", "backend")
+	r.want(t, 0)
+	r.wantErr(t, "the project's last key")
 	if r = run("project", "list", "--data-dir", dir); !strings.Contains(r.out, "no key: nobody can send") {
 		t.Errorf("got %s", r.out)
 	}
@@ -161,6 +166,21 @@ func TestRevokingWorksWithABrokenConfiguration(t *testing.T) {
 	r.want(t, 2)
 	r.wantErr(t, "`key_file` in transport.ccs of project shop", key)
 	run("project", "key", "shop", "--data-dir", dir, "--revoke", "default").want(t, 0)
+}
+
+// Another project's file may be out of order for a while.
+func TestAProjectIsMadeBesideABrokenOne(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "projects.json"), fmt.Appendf(nil,
+		`{"projects":[{"name":"old","sender_id":"1","transport":{"fcm":{"credentials_file":%q}}}]}`, writeFile(t, "{}")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run("config", "check", "--data-dir", dir).want(t, 2)
+	addProject(t, dir, "shop", "123")
 }
 
 func TestProjectsThatCannotBe(t *testing.T) {
