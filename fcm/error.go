@@ -109,7 +109,7 @@ func (e *SendError) Error() string {
 	if e.Reply != nil {
 		text += " (HTTP " + strconv.Itoa(e.Reply.HTTPStatus)
 		for _, word := range []string{e.Reply.Status, string(e.Reply.Code), e.Reply.reason()} {
-			if word != "" {
+			if isWord(word) {
 				text += " " + word
 			}
 		}
@@ -122,12 +122,18 @@ func (e *SendError) Error() string {
 }
 
 // reason is why Google's front refused, such as SERVICE_DISABLED; empty: it did
-// not say. A text of another shape is none, so that nothing else is logged.
+// not say.
 func (e *Error) reason() string {
-	if e.Info == nil || len(e.Info.Reason) > 63 || strings.Trim(e.Info.Reason, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+	if e.Info == nil {
 		return ""
 	}
 	return e.Info.Reason
+}
+
+// isWord reports whether text has the shape of a status, a code or a reason. What
+// has another, from a far end that is not Google's, is logged nowhere.
+func isWord(text string) bool {
+	return text != "" && len(text) <= 63 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
 // Unwrap returns the cause.

@@ -416,3 +416,17 @@ func TestClassesHaveWords(t *testing.T) {
 		}
 	}
 }
+
+// What a far end writes where Google has words reaches no log: it could echo what
+// it was sent.
+func TestR_A54_WordsOfAnotherShapeAreNotTold(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"canary:APA91b", "canary", "CANARY PAYLOAD", strings.Repeat("CANARY", 11)} {
+		text := (&fcm.SendError{Class: fcm.Unavailable, Reply: &fcm.Error{
+			HTTPStatus: 503, Status: word, Code: fcm.ErrorCode(word), Info: &fcm.ErrorInfo{Reason: word},
+		}}).Error()
+		if text != "unavailable (HTTP 503)" {
+			t.Errorf("%q is told as %q", word, text)
+		}
+	}
+}
