@@ -203,7 +203,7 @@ func (b *bench) run(delay time.Duration, conns int) (Run, error) {
 			return result{}, err
 		}
 		defer far.end()
-		r, err := b.client(far, role, conns)
+		r, err := b.client(far, task{Role: role, Conns: conns})
 		if err != nil || role != roleClient {
 			return r, err
 		}
@@ -246,12 +246,13 @@ func round(x float64) float64 { return math.Round(x*1000) / 1000 }
 
 // client runs a client against a server that has just been started, and
 // returns what the client measured.
-func (b *bench) client(far *child, role string, conns int) (result, error) {
+func (b *bench) client(far *child, t task) (result, error) {
 	ready, err := far.read()
 	if err != nil {
 		return result{}, err
 	}
-	c, err := b.warm(task{Role: role, Addr: ready.Addr, Conns: conns})
+	t.Addr = ready.Addr
+	c, err := b.warm(t)
 	if err != nil {
 		return result{}, err
 	}

@@ -50,7 +50,7 @@ type FCMRun struct {
 // returns its error.
 func FCM(ctx context.Context, opt Options, peers []string) (*FCMReport, error) {
 	b := &bench{ctx: ctx, slice: 500 * time.Millisecond, warmUp: 250 * time.Millisecond,
-		conns: []int{1, peerConnections}, step: opt.Step, hurryBy: hurryBy, patience: peerPatience}
+		conns: []int{1, peerConnections}, step: opt.Step, hurryBy: fcmHurryBy, patience: peerPatience}
 	if opt.Full {
 		b.conns = []int{1, peerConnections, 20}
 		b.slice *= 3
@@ -62,6 +62,9 @@ func FCM(ctx context.Context, opt Options, peers []string) (*FCMReport, error) {
 // peerConnections is over how many connections ours sends when it is compared
 // with peers, which are handed 500 messages at a time.
 const peerConnections = 5
+
+// fcmHurryBy leaves time for one turn of the last comparisons, and of a peer.
+const fcmHurryBy = 30 * time.Second
 
 // delays are the answer times that ends are measured with.
 var delays = [...]time.Duration{0, 20 * time.Millisecond}
@@ -99,13 +102,17 @@ func (b *bench) fcm(peers []string) (*FCMReport, error) {
 // sender compares fcmsend with pre-encoded frames.
 func (b *bench) sender(delay time.Duration, conns int) (FCMRun, error) {
 	run := FCMRun{DelayMS: int(delay / time.Millisecond), Connections: conns, InFlight: conns * maxStreams}
+	limit := b.slice
+	if delay > 0 {
+		limit *= 2 // answers come by the hundred, and a hundred more or less must not count for much
+	}
 	pairs, err := b.pairs(roleV1Raw, roleV1Sender, func(role string) (result, error) {
 		far, err := start(b.ctx, task{Role: roleV1Far, Dir: b.dir, Delay: delay})
 		if err != nil {
 			return result{}, err
 		}
 		defer far.end()
-		r, err := b.client(far, role, conns)
+		r, err := b.client(far, task{Role: role, Conns: conns, Time: limit})
 		if err != nil {
 			return r, err
 		}

@@ -21,6 +21,7 @@ import (
 // What a client reaches against it is the client's limit.
 type v1far struct {
 	delay    time.Duration
+	sleep    func(time.Duration)
 	answered atomic.Int64
 	refused  atomic.Int64 // requests that were none for messages:send
 	pending  atomic.Int64 // the most that any connection had unanswered
@@ -42,7 +43,7 @@ func playV1Far(t task) error {
 	if err != nil {
 		return err
 	}
-	far := &v1far{delay: t.Delay}
+	far := &v1far{delay: t.Delay, sleep: sleep}
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -189,7 +190,7 @@ func (far *v1far) serve(nc net.Conn) {
 	go func() {
 		defer close(done)
 		for l := range later {
-			time.Sleep(time.Until(l.at))
+			far.sleep(time.Until(l.at))
 			if c.answer(l.answers) != nil {
 				nc.Close() // which ends the reading, too
 			}

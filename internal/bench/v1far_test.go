@@ -258,7 +258,7 @@ func TestTheFarEndWaitsForRoom(t *testing.T) {
 
 func TestTheFarEndAnswersInItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		far := &v1far{delay: 20 * time.Millisecond}
+		far := &v1far{delay: 20 * time.Millisecond, sleep: time.Sleep}
 		f := begin(t, connect(t, far))
 		e := newEncoder()
 		began := time.Now()
@@ -334,7 +334,7 @@ func TestBlocksThatLeaveTheTableAsItIs(t *testing.T) {
 
 // A far end that is there once more, for a raw client.
 func TestTheRawClientFillsWhatItMay(t *testing.T) {
-	far := &v1far{delay: time.Millisecond}
+	far := &v1far{delay: time.Millisecond, sleep: sleep}
 	conn := connect(t, far)
 	if _, err := conn.Write(hello()); err != nil {
 		t.Fatal(err)
