@@ -13,11 +13,14 @@ import (
 // CCS returns events for the streams of app servers.
 func (o *Observer) CCS() *ccsserver.Events {
 	m := &o.metrics
+	var refused, failed seldom
 	return &ccsserver.Events{
 		Refused: func(addr net.Addr, why error) {
 			if limit, ok := errors.AsType[*ccsserver.LimitError](why); ok {
 				m.limits.WithLabelValues("ccs_" + string(limit.Limit)).Inc()
-				o.log.Warn("a CCS connection was refused by a limit", keyAddress, addr, keyReason, limit)
+				if leftOut, ok := refused.may(); ok {
+					o.log.Warn("a CCS connection was refused by a limit", keyAddress, addr, keyReason, limit, leftOut)
+				}
 				return
 			}
 			m.stanzaLimit(why)
@@ -26,7 +29,9 @@ func (o *Observer) CCS() *ccsserver.Events {
 		},
 		AuthFailed: func(addr net.Addr, sender ccs.SenderID) {
 			m.logins.WithLabelValues("wrong_credentials").Inc()
-			o.log.Warn("a login was refused: sender id and server key do not fit", keyAddress, addr, keySender, cut(string(sender)))
+			if leftOut, ok := failed.may(); ok {
+				o.log.Warn("a login was refused: sender id and server key do not fit", keyAddress, addr, keySender, cut(string(sender)), leftOut)
+			}
 		},
 		Bound: func(s ccsserver.Stream) {
 			m.logins.WithLabelValues("bound").Inc()

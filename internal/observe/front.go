@@ -12,12 +12,13 @@ import (
 // A Front has the functions that a front's events need. The fronts' own types
 // are not known here: each takes of the functions what it has a use for.
 type Front struct {
-	o    *Observer
-	name string
+	o         *Observer
+	name      string
+	strangers seldom // lines about requests without a key
 }
 
 // Front returns what the front of that name is to call.
-func (o *Observer) Front(name string) *Front { return &Front{o, name} }
+func (o *Observer) Front(name string) *Front { return &Front{o: o, name: name} }
 
 // Accepted tells of one message that is handed on.
 func (f *Front) Accepted(project string) {
@@ -63,7 +64,9 @@ func (f *Front) Refused(project string, status int) {
 	case http.StatusRequestEntityTooLarge:
 		f.o.metrics.limits.WithLabelValues("http_body_bytes").Inc()
 	case http.StatusUnauthorized:
-		f.o.log.Info("a request showed no key that counts here", keyFront, f.name)
+		if leftOut, ok := f.strangers.may(); ok {
+			f.o.log.Info("a request showed no key that counts here", keyFront, f.name, leftOut)
+		}
 		return
 	}
 	f.o.log.Debug("a request was refused", keyFront, f.name, keyProject, project, "status", status)

@@ -1,0 +1,41 @@
+package observe
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// perSecond is how many lines of one kind strangers can have written in a
+// second: without a key nobody shall fill a disk. Metrics count them all.
+const perSecond = 10
+
+// seldom bounds the lines of one kind. The zero value is ready; any goroutine
+// may call.
+type seldom struct {
+	mu      sync.Mutex // guards what follows
+	second  time.Time  // when it began
+	written int        // in it
+	leftOut int        // lines, since the last one that was written
+}
+
+// may reports whether a line may be written now, with an attribute that says how
+// many before it were not, if any.
+func (s *seldom) may() (attr slog.Attr, ok bool) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.second) >= time.Second {
+		s.second, s.written = now, 0
+	}
+	if s.written >= perSecond {
+		s.leftOut++
+		return slog.Attr{}, false
+	}
+	s.written++
+	if s.leftOut > 0 {
+		attr = slog.Int("left_out", s.leftOut)
+		s.leftOut = 0
+	}
+	return attr, true
+}

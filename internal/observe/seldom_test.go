@@ -1,0 +1,53 @@
+package observe_test
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"penstock/ccsserver"
+)
+
+// Whoever has no key writes ten lines a second of a kind into the log, no more.
+func TestStrangersFillNoLog(t *testing.T) {
+	addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
+	for _, tt := range []struct{ name, line, count string }{
+		{"requests", "showed no key", "penstock_requests_refused_total{front=v1,status=401}"},
+		{"logins", "do not fit", "penstock_ccs_logins_total{outcome=wrong_credentials}"},
+		{"connections", "refused by a limit", "penstock_limit_hits_total{limit=ccs_per_address}"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, reg, text := observer(t)
+				front, ccs := o.Front("v1"), o.CCS()
+				knock := func() {
+					for range 1000 {
+						switch tt.name {
+						case "requests":
+							front.Refused("", 401)
+						case "logins":
+							ccs.AuthFailed(addr, "1")
+						default:
+							ccs.Refused(addr, errors.Join(&ccsserver.LimitError{Limit: "per_address"}))
+						}
+					}
+				}
+				knock()
+				if n := strings.Count(text.String(), tt.line); n != 10 || strings.Contains(text.String(), "left_out") {
+					t.Errorf("%d lines, want 10 without a word of others", n)
+				}
+				time.Sleep(time.Second)
+				knock()
+				if n := strings.Count(text.String(), tt.line); n != 20 || strings.Count(text.String(), "left_out=990") != 1 {
+					t.Errorf("%d lines, want 20, and one that tells of 990", n)
+				}
+				if got := samples(t, reg)[tt.count]; got != 2000 {
+					t.Errorf("%s is %v, want 2000 of %v", tt.count, got, samples(t, reg))
+				}
+			})
+		})
+	}
+}
