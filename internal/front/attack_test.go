@@ -41,6 +41,9 @@ func TestR_A31_NobodyIsServedWithoutAKey(t *testing.T) {
 					if res.StatusCode != 401 || !strings.HasPrefix(res.Header.Get("WWW-Authenticate"), `Bearer realm="penstock"`) {
 						t.Errorf("got %d, %v, %s", res.StatusCode, res.Header, text)
 					}
+					if !res.Close {
+						t.Error("the connection stays: strangers would keep places")
+					}
 					if strings.Contains(string(text), "psk_") || res.Header.Get("Set-Cookie") != "" {
 						t.Errorf("got %s", text)
 					}

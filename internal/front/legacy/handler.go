@@ -266,6 +266,7 @@ func (h *Handler) unauthorized(w http.ResponseWriter, shown bool) {
 		text = "The server key is unknown, or does not count for this endpoint."
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
+	w.Header().Set("Connection", "close") // strangers keep no places
 	page(w, http.StatusUnauthorized, title, text)
 }
 

@@ -109,6 +109,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			challenge += `, error="invalid_token"`
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
+		w.Header().Set("Connection", "close") // strangers keep no places
 		h.refuse(a, project, refused)
 		return
 	}
