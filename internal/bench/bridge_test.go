@@ -230,7 +230,9 @@ func answerAfter(t *testing.T, delay time.Duration) *pacedStream {
 		here.Close()
 		<-done
 	})
-	return newPacedStream(here, 0, 5000, 10*time.Millisecond, 100*time.Millisecond)
+	s := newPacedStream(here, 0, 5000, 10*time.Millisecond, 100*time.Millisecond)
+	s.sleep = time.Sleep // in fake time
+	return s
 }
 
 func TestAPacedStreamMeasuresFromWhenMessagesAreDue(t *testing.T) {
@@ -265,7 +267,9 @@ func TestAPacedStreamWithoutAnswersEnds(t *testing.T) {
 		here, there := ccstest.Pipe()
 		defer there.Close()
 		defer here.Close()
-		if err := newPacedStream(here, 0, 500, 0, 100*time.Millisecond).run(time.Now()); err == nil {
+		s := newPacedStream(here, 0, 500, 0, 100*time.Millisecond)
+		s.sleep = time.Sleep
+		if err := s.run(time.Now()); err == nil {
 			t.Error("it did not miss its answers")
 		}
 	})

@@ -69,6 +69,7 @@ type pacedStream struct {
 	warmUp  time.Duration
 	end     time.Duration // after which nothing is due
 	first   int           // id
+	sleep   func(time.Duration)
 
 	took []time.Duration // the reader's
 
@@ -79,7 +80,7 @@ type pacedStream struct {
 }
 
 func newPacedStream(conn net.Conn, n, rate int, warmUp, limit time.Duration) *pacedStream {
-	s := &pacedStream{conn: conn, stanzas: newStanzas(n), rate: rate, warmUp: warmUp, end: warmUp + limit}
+	s := &pacedStream{conn: conn, stanzas: newStanzas(n), rate: rate, warmUp: warmUp, end: warmUp + limit, sleep: sleep}
 	s.first = s.stanzas.id + 1
 	return s
 }
@@ -100,7 +101,7 @@ func (s *pacedStream) run(began time.Time) error {
 	done := make(chan error, 1)
 	go func() { done <- s.read(began) }()
 	for at := tick; ; at += tick {
-		time.Sleep(time.Until(began.Add(at)))
+		s.sleep(time.Until(began.Add(at)))
 		s.mu.Lock()
 		n := min(s.dueBy(time.Since(began))-s.sent, ccs.Window-s.pending)
 		s.sent += n
