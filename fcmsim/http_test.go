@@ -5,12 +5,15 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,6 +166,63 @@ func TestM_24_GoAwayNamesTheLastStream(t *testing.T) {
 		}
 		if n := h.delivered(); n != 3 {
 			h.t.Errorf("%d delivered; want 3", n)
+		}
+	})
+}
+
+func TestM_24_GoAwayMayLeaveAStreamOut(t *testing.T) {
+	overHTTP(t, "M-24", fcmsim.Options{}, func(h *h2) {
+		h.fault(fcmsim.Fault{GoAway: true, Refuse: true, Every: 2})
+		w := h.wire()
+		w.send("https", true)
+		w.read()
+		w.send("https", true)
+		w.wantGoAway(1, http2.ErrCodeNo, "")
+		if n := h.delivered(); n != 1 {
+			h.t.Errorf("%d delivered", n)
+		}
+		h.fault(fcmsim.Fault{Refuse: true})
+		w = h.wire()
+		id := w.send("https", true)
+		if f, ok := w.read().(*http2.RSTStreamFrame); !ok || f.StreamID != id || f.ErrCode != http2.ErrCodeRefusedStream {
+			h.t.Errorf("%v; want REFUSED_STREAM", f)
+		}
+	})
+}
+
+func TestM_21_ACutIsAReset(t *testing.T) {
+	overHTTP(t, "M-21 in memory", fcmsim.Options{}, func(h *h2) {
+		h.fault(fcmsim.Fault{Cut: true})
+		w := h.wire()
+		w.send("https", true)
+		for {
+			if _, err := w.ReadFrame(); err != nil {
+				if !errors.Is(err, syscall.ECONNRESET) {
+					h.t.Errorf("%v; want a reset", err)
+				}
+				return
+			}
+		}
+	})
+	t.Run("M-21 over TCP", func(t *testing.T) {
+		s, err := fcmsim.Start(&fcmsim.Options{PlainHTTPListen: []string{"127.0.0.1:0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.SetFault(fcmsim.Fault{Cut: true}); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.PlainURL(), "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		body := fmt.Sprintf(`{"message":{"token":%q}}`, s.Tokens()[0])
+		fmt.Fprintf(conn, "POST /v1/projects/%s/messages:send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
+			s.ProjectID(), s.AccessToken(), len(body), body)
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%v; want a reset", err)
 		}
 	})
 }

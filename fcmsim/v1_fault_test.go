@@ -205,6 +205,15 @@ func TestM_21_AFaultHasAFace(t *testing.T) {
 			if hit := nacked || time.Since(start) > 0; hit != c.ccs {
 				t.Errorf("%+v: over CCS %v after %v", c.fault, nacked, time.Since(start))
 			}
+			want := 0
+			for _, hit := range []bool{c.http, c.ccs} {
+				if hit {
+					want++
+				}
+			}
+			if n := b.Faults()[0].Applied; n != want {
+				t.Errorf("%+v: applied %d times; want %d", c.fault, n, want)
+			}
 		}
 	})
 }
