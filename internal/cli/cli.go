@@ -60,6 +60,17 @@ type env struct {
 func (e *env) beforeForcedEnd(f *func()) { e.lastDeeds.Store(f, nil) }
 func (e *env) forget(f *func())          { e.lastDeeds.Delete(f) }
 
+// temporary returns what removes a directory, which is done in any case before a
+// second signal ends the program.
+func (e *env) temporary(dir string) (remove func()) {
+	f := func() { os.RemoveAll(dir) }
+	e.beforeForcedEnd(&f)
+	return func() {
+		f()
+		e.forget(&f)
+	}
+}
+
 // grammar is the command line.
 type grammar struct {
 	Demo    demoCmd    `cmd:"" help:"Watch it work: a simulator, a client and a steady flow through drains and a cut, then the accounts."`

@@ -92,7 +92,7 @@ func (c *demoCmd) Run(e *env) error {
 	if err != nil {
 		return &exitError{exitNotTried, fmt.Errorf("demo: %w", err)}
 	}
-	defer os.RemoveAll(dir)
+	defer e.temporary(dir)()
 	if err := d.start(dir); err != nil {
 		return &exitError{exitNotTried, fmt.Errorf("demo: %w", err)}
 	}

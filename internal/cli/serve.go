@@ -104,7 +104,7 @@ func (c *serveCmd) Run(e *env) error {
 			return err
 		}
 		if dir != "" {
-			defer os.RemoveAll(dir)
+			defer e.temporary(dir)()
 		}
 		// A toy: its directory may be anybody's, its keys are worth nothing.
 		src.Flags["key_files_readable_by"] = "everyone"

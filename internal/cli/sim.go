@@ -82,7 +82,7 @@ func (c *simCmd) Run(e *env) error {
 		return err
 	}
 	if c.DataDir == "" {
-		defer os.RemoveAll(dir)
+		defer e.temporary(dir)()
 	}
 
 	opt := fcmsim.Options{

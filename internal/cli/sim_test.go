@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -291,6 +292,61 @@ func TestCtrlCEndsSimAsAnInterruption(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wait().want(t, 130)
+}
+
+// A message that gets no answer holds up the drain, until a second signal.
+func TestAForcedEndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"sim", "--json", "--ccs-listen", "127.0.0.1:0"},
+		{"serve", "--sim", "--transport", "ccs", "--json"},
+	} {
+		t.Run(args[0], func(t *testing.T) {
+			t.Parallel()
+			tmp := t.TempDir()
+			p := startCommand(t, command(t, []string{"TMPDIR=" + tmp}, args...))
+			var l struct {
+				CCS        string
+				Control    string
+				SimControl string                  `json:"sim_control"`
+				CAFile     string                  `json:"ca_file"`
+				SenderID   ccs.SenderID            `json:"sender_id"`
+				ServerKey  string                  `json:"server_key"`
+				Tokens     []ccs.RegistrationToken `json:"tokens"`
+			}
+			if err := json.Unmarshal([]byte(p.line()), &l); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.Post(cmp.Or(l.SimControl, l.Control)+"/fault", "application/json", strings.NewReader(`{"silence":true}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			ca, err := os.ReadFile(l.CAFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			roots := x509.NewCertPool()
+			roots.AppendCertsFromPEM(ca)
+			s, err := ccsclient.Dial(t.Context(), l.CCS, ccsclient.Credentials{SenderID: l.SenderID, Key: l.ServerKey},
+				&ccsclient.Options{TLS: &tls.Config{RootCAs: roots}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { _ = s.Run(t.Context()) }()
+			go func() { _, _ = s.Send(t.Context(), &ccs.Downstream{To: l.Tokens[0], MessageID: "m-1"}) }()
+			eventually(t, "the message is written", func() bool { return s.State().InFlight == 1 })
+			p.signal(syscall.SIGTERM)
+			eventually(t, "it is forced to end", func() bool {
+				p.signal(syscall.SIGTERM) // one that comes too soon is the same signal
+				return strings.Contains(p.errOut.String(), "forced to end")
+			})
+			p.wait().want(t, 130)
+			if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
 }
 
 func TestSimSaysWhichPortIsInUse(t *testing.T) {
