@@ -415,7 +415,7 @@ func FuzzKeysNeverShow(f *testing.F) {
 	f.Add("psk_ \x00\xff key with anything in it", "n", "2")
 	f.Fuzz(func(t *testing.T, key, name, sender string) {
 		if len(key) < 12 || strings.Contains(name+sender+`[redacted] hmac-sha256: unknown sender id or server key`, key) {
-			t.Skip()
+			return
 		}
 		s := keys.NewSecret()
 		rec := record(s, name, key)
