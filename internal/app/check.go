@@ -29,7 +29,7 @@ func Check(cfg *config.Config, projects []*config.Project) config.Problems {
 		if p.Transport.HasCCS || p.Transport.FCM.ApplicationDefault {
 			continue
 		}
-		sender, err := newSender(context.Background(), p, translateOf(p), nil)
+		sender, err := newSender(context.Background(), p, translateOf(p), &Options{}, nil)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", called, err))
 			continue

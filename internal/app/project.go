@@ -146,7 +146,7 @@ func (a *App) fcm(ctx context.Context, r *project, startWithin time.Duration) (d
 	words := translateOf(r.cfg)
 	words.Ignored = func(n int) { a.obs.Ignored(r.cfg.Name, n) }
 	var err error
-	if r.sender, err = newSender(ctx, r.cfg, words, a.obs.FCM(r.cfg.Name)); err != nil {
+	if r.sender, err = newSender(ctx, r.cfg, words, &a.opt, a.obs.FCM(r.cfg.Name)); err != nil {
 		return nil, err
 	}
 	return tofcm.New(r.sender, &tofcm.Options{Translate: words, StartWithin: startWithin}), nil
@@ -154,7 +154,7 @@ func (a *App) fcm(ctx context.Context, r *project, startWithin time.Duration) (d
 
 // newSender makes a project's sender, which connects when it is first used. Words
 // are how its messages are translated; they are only checked.
-func newSender(ctx context.Context, p *config.Project, words *translate.Options, events *fcmsend.Events) (*fcmsend.Sender, error) {
+func newSender(ctx context.Context, p *config.Project, words *translate.Options, o *Options, events *fcmsend.Events) (*fcmsend.Sender, error) {
 	if err := words.Validate(); err != nil {
 		return nil, fmt.Errorf("translate.message_id_key: %w", err)
 	}
@@ -166,7 +166,7 @@ func newSender(ctx context.Context, p *config.Project, words *translate.Options,
 	if err != nil {
 		return nil, err
 	}
-	opt.Events = events
+	opt.Dial, opt.Events = o.Dial, events
 	sender, err := fcmsend.New(p.ID(), credentials, opt)
 	if err != nil {
 		return nil, fmt.Errorf("%w: set project_id, or give credentials that name it", err)
