@@ -133,7 +133,7 @@ func TestR_A34_HandshakesThatTakeTooLong(t *testing.T) {
 
 func TestConnectionsBeyondTheLimitWait(t *testing.T) {
 	t.Parallel()
-	r := run(t, settings(t, map[string]string{"limits.http_connections": "2"}))
+	r := run(t, settings(t, map[string]string{"limits.http_connections": "2"}), overFCM(simulator(t)))
 	dial := func() net.Conn {
 		conn, err := net.Dial("tcp", r.addr.HTTP[0])
 		if err != nil {
@@ -144,7 +144,7 @@ func TestConnectionsBeyondTheLimitWait(t *testing.T) {
 		return conn
 	}
 	ask := func(conn net.Conn) {
-		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: key="+serverKey+"\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 	}
