@@ -177,6 +177,7 @@ var sending = []string{"send", "dry_run", "dead", "foreign", "malformed", "each"
 // TestAdminSDKs: Google's own SDKs, unchanged, at Google's own names, which are
 // loopback here. First the simulator stands there, then penstock serve.
 func TestAdminSDKs(t *testing.T) {
+	//conformance:S-03 M-25 M-29 M-30
 	sim := startSim(t, "--ccs-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:443")
 	for _, sdk := range adminSDKs {
 		items := map[string]string{"Node 14": "M-29 M-25 ", "Node 13": "M-29 M-25 ", "Python": "M-30 ", "Java": "M-30 "}[sdk.name]
