@@ -122,6 +122,9 @@ func (w *world) penstock(flags map[string]string, projects ...*config.Project) *
 	all := map[string]string{
 		"data_dir": filepath.Join(w.t.TempDir(), "data"), "ccs.listen": "127.0.0.1:0", "http.listen": "127.0.0.1:0",
 		"http.own_tls": "true", "admin.listen": "127.0.0.1:0", "log.level": "debug",
+		// A client may use a connection in the very moment in which it is closed
+		// for being idle: here, where a minute is exact, that happens.
+		"limits.http_idle_timeout": "24h",
 	}
 	for path, value := range flags {
 		all[path] = value
