@@ -19,40 +19,75 @@ func (r *SendRequest) Aged(waited time.Duration) (*SendRequest, bool) {
 	if r.Message == nil || waited <= 0 {
 		return r, true
 	}
-	m := *r.Message
-	changed := false
-	if m.Android != nil && m.Android.TTL != nil && *m.Android.TTL > 0 {
-		left := *m.Android.TTL - Duration(waited)
-		if left <= 0 {
-			return nil, false
+	over := false
+	m := r.Message.WithTTLs(func(ttl time.Duration, web bool) time.Duration {
+		if ttl <= 0 {
+			return ttl
 		}
-		a := *m.Android
-		a.TTL, m.Android, changed = &left, &a, true
-	}
-	if m.AndroidV2 != nil && m.AndroidV2.TTL != nil && *m.AndroidV2.TTL > 0 {
-		left := *m.AndroidV2.TTL - Duration(waited)
-		if left <= 0 {
-			return nil, false
-		}
-		a := *m.AndroidV2
-		a.TTL, m.AndroidV2, changed = &left, &a, true
-	}
-	if m.Webpush != nil {
-		for name, value := range m.Webpush.Headers {
-			seconds, err := strconv.ParseInt(value, 10, 32)
-			if !strings.EqualFold(name, "TTL") || err != nil || seconds <= 0 {
-				continue // what is no number FCM refuses
-			}
-			w := *m.Webpush
-			w.Headers = maps.Clone(w.Headers)
-			w.Headers[name] = strconv.FormatInt(max(seconds-int64(waited/time.Second), 0), 10)
-			m.Webpush, changed = &w, true
-		}
-	}
-	if !changed {
+		left := max(ttl-waited, 0)
+		over = over || left == 0 && !web
+		return left
+	})
+	switch {
+	case over:
+		return nil, false
+	case m == r.Message:
 		return r, true
 	}
 	aged := *r
-	aged.Message = &m
+	aged.Message = m
 	return &aged, true
+}
+
+// WithTTLs is m with what change makes of each time to live that counts from the
+// sending: Android's, and in whole seconds the browsers', of which web is true.
+// What is no time to live at all is left for FCM to judge. m is not changed; where
+// nothing has to be, it is m itself that is returned.
+func (m *Message) WithTTLs(change func(ttl time.Duration, web bool) time.Duration) *Message {
+	out := *m
+	changed := false
+	of := func(ttl *Duration) *Duration {
+		if ttl == nil {
+			return nil
+		}
+		next := Duration(change(time.Duration(*ttl), false))
+		if next == *ttl {
+			return nil
+		}
+		changed = true
+		return &next
+	}
+	if m.Android != nil {
+		if ttl := of(m.Android.TTL); ttl != nil {
+			android := *m.Android
+			android.TTL, out.Android = ttl, &android
+		}
+	}
+	if m.AndroidV2 != nil {
+		if ttl := of(m.AndroidV2.TTL); ttl != nil {
+			android := *m.AndroidV2
+			android.TTL, out.AndroidV2 = ttl, &android
+		}
+	}
+	if m.Webpush != nil {
+		for name, value := range m.Webpush.Headers {
+			seconds, err := strconv.ParseUint(value, 10, 32)
+			if !strings.EqualFold(name, "TTL") || err != nil {
+				continue
+			}
+			ttl := time.Duration(seconds) * time.Second
+			next := change(ttl, true)
+			if next == ttl {
+				continue
+			}
+			web := *out.Webpush
+			web.Headers = maps.Clone(web.Headers)
+			web.Headers[name] = strconv.FormatInt(int64(next/time.Second), 10)
+			out.Webpush, changed = &web, true
+		}
+	}
+	if !changed {
+		return m
+	}
+	return &out
 }

@@ -1,9 +1,6 @@
 package translate
 
 import (
-	"maps"
-	"strconv"
-	"strings"
 	"time"
 
 	"penstock/fcm"
@@ -21,36 +18,11 @@ func Age(r *fcm.SendRequest, waited time.Duration) (*fcm.SendRequest, error) {
 	if waited < time.Second || r.Message == nil {
 		return r, nil
 	}
-	m := *r.Message
 	seen, alive := false, false
-	shrink := func(ttl time.Duration) time.Duration {
+	m := r.Message.WithTTLs(func(ttl time.Duration, _ bool) time.Duration {
 		seen, alive = true, alive || waited <= ttl
 		return max(0, ttl-waited.Truncate(time.Second))
-	}
-	if a := m.Android; a != nil && a.TTL != nil {
-		aged := *a
-		rest := fcm.Duration(shrink(time.Duration(*a.TTL)))
-		aged.TTL = &rest
-		m.Android = &aged
-	}
-	if a := m.AndroidV2; a != nil && a.TTL != nil {
-		aged := *a
-		rest := fcm.Duration(shrink(time.Duration(*a.TTL)))
-		aged.TTL = &rest
-		m.AndroidV2 = &aged
-	}
-	if w := m.Webpush; w != nil {
-		aged := *w
-		for name, val := range w.Headers {
-			seconds, err := strconv.ParseUint(val, 10, 32)
-			if !strings.EqualFold(name, webTTL) || err != nil {
-				continue
-			}
-			aged.Headers = maps.Clone(aged.Headers)
-			aged.Headers[name] = strconv.FormatInt(int64(shrink(time.Duration(seconds)*time.Second)/time.Second), 10)
-			m.Webpush = &aged
-		}
-	}
+	})
 	switch {
 	case !seen:
 		return r, nil
@@ -58,6 +30,6 @@ func Age(r *fcm.SendRequest, waited time.Duration) (*fcm.SendRequest, error) {
 		return nil, expired()
 	}
 	out := *r
-	out.Message = &m
+	out.Message = m
 	return &out, nil
 }
