@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"internal/pace":            {"fcm"},
 	"internal/config":          {"ccs", "fcm"},
 	"fcmsend":                  {"fcm"},
-	"internal/downstream":      {"ccs", "fcm", "internal/pace"},
+	"internal/downstream":      {"ccs", "fcm", "internal/pace", "internal/translate"},
 	"internal/transport/tofcm": {"ccs", "fcm", "fcmsend", "internal/downstream", "internal/translate"},
 	"internal/transport/toccs": {"ccs", "fcm", "ccsclient", "internal/downstream", "internal/translate"},
 	"internal/front/ccs":       {"ccs", "fcm", "ccsserver", "internal/downstream", "internal/keys", "internal/translate"},

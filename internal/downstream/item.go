@@ -8,6 +8,7 @@ import (
 	"penstock/ccs"
 	"penstock/fcm"
 	"penstock/internal/pace"
+	"penstock/internal/translate"
 )
 
 // An item is one message from its hand-over to its answer. Its fields are
@@ -128,32 +129,10 @@ func verdict(err error) (pace.Outcome, error) {
 		return pace.Outcome{Class: e.Class, RetryAfter: e.RetryAfter}, err
 	}
 	if e, ok := errors.AsType[*ccs.NackError](err); ok {
-		return pace.Outcome{Class: nackClass(e.Code)}, err
+		if e.Code == ccs.CodeBadAck { // says nothing of how the far end is
+			return pace.Outcome{Class: fcm.InvalidMessage}, err
+		}
+		return pace.Outcome{Class: translate.ClassOf(e.Code)}, err
 	}
 	return pace.Outcome{Class: fcm.Internal}, &fcm.SendError{Class: fcm.Internal, OutcomeUnknown: true, Err: err}
-}
-
-// nackClass is the class that comes nearest to a nack's code.
-func nackClass(code ccs.Code) fcm.Class {
-	switch code {
-	case ccs.CodeInvalidJSON, ccs.CodeBadAck:
-		return fcm.InvalidMessage
-	case ccs.CodeBadRegistration:
-		return fcm.MalformedToken
-	case ccs.CodeDeviceUnregistered:
-		return fcm.Unregistered
-	case ccs.CodeSenderIDMismatch:
-		return fcm.SenderIDMismatch
-	case ccs.CodeServiceUnavailable, ccs.CodeConnectionDraining:
-		return fcm.Unavailable
-	case ccs.CodeDeviceMessageRateExceeded, ccs.CodeQuotaExceeded:
-		return fcm.DeviceQuota
-	case ccs.CodeTopicsMessageRateExceeded:
-		return fcm.TopicQuota
-	case ccs.CodeInvalidAPNSCredential:
-		return fcm.ThirdPartyAuth
-	case ccs.CodeAuthenticationFailed:
-		return fcm.Credential
-	}
-	return fcm.Internal
 }

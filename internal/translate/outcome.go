@@ -17,15 +17,15 @@ func outcomeOf(err error) *fcm.SendError {
 		return e
 	}
 	if e, ok := errors.AsType[*ccs.NackError](err); ok {
-		return &fcm.SendError{Class: classOf(e.Code), Err: err}
+		return &fcm.SendError{Class: ClassOf(e.Code), Err: err}
 	}
 	return &fcm.SendError{Class: fcm.Internal, Err: err}
 }
 
-// classOf is what a nack of a far end means for a sender of ours. What concerns
+// ClassOf is what a nack of a far end means for a sender of ours. What concerns
 // our own connection to that end is for later, and unknown codes count like
 // INTERNAL_SERVER_ERROR.
-func classOf(code ccs.Code) fcm.Class {
+func ClassOf(code ccs.Code) fcm.Class {
 	switch code {
 	case ccs.CodeInvalidJSON:
 		return fcm.InvalidMessage
