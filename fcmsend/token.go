@@ -230,8 +230,10 @@ func (t *tokens) accept(tok *accessToken) {
 	tok.proven.Store(true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.cur.Load() == tok {
-		t.refused, t.failures, t.failure = "", 0, nil
+	// Without a refusal the failures, if any, are those of getting the next token,
+	// of which this one says nothing.
+	if t.cur.Load() == tok && t.refused != "" {
+		t.refused, t.failures, t.failure, t.notBefore = "", 0, nil, time.Time{}
 	}
 }
 

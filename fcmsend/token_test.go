@@ -319,6 +319,37 @@ func TestR_F30_WhileTheTokenEndpointIsDownTheOldTokenIsUsed(t *testing.T) {
 	})
 }
 
+func TestAnOldTokenThatWorksSaysNothingOfTheNextOne(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		h.set(func(n int, rw http.ResponseWriter) {
+			if n == 2 {
+				rw.WriteHeader(503)
+				return
+			}
+			giveToken(rw, fmt.Sprintf("token-%d", n), 100)
+		})
+		late := time.Now().Add(85 * time.Second)
+		w.handle = func(r *request) {
+			if !time.Now().Before(late) {
+				time.Sleep(time.Second) // the token endpoint is faster
+				r.accept()
+			}
+		}
+		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		send(t, s, toToken()).wantError(fcm.Unavailable, true) // so that nothing is known of the token
+		time.Sleep(time.Until(late))
+		send(t, s, toToken()).wantAccepted() // while the next token is not to be had
+		time.Sleep(5 * time.Second)
+		e := send(t, s, toToken()).wantError(fcm.Credential, false)
+		if cause, ok := errors.AsType[*fcmsend.TokenError](e); !ok || cause.Status != 503 {
+			t.Errorf("error %v; want a *TokenError with 503", e)
+		}
+		time.Sleep(5 * time.Second)
+		send(t, s, toToken()).wantAccepted()
+	})
+}
+
 func TestShortLivedTokensAreRefreshedAtHalfTime(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		h := w.tokenHost()
