@@ -227,19 +227,27 @@ func (p *pool) hasLive() bool {
 }
 
 // grant gives places to those who wait, in the order in which they came, and
-// sees to new connections for the rest. The lock is held.
+// sees to new connections for the rest. Where there is none and will be none for
+// a while, it tells them. The lock is held.
 func (p *pool) grant() {
 	for len(p.waiters) > 0 {
 		l := p.free()
 		if l == nil {
-			p.dialAsNeeded()
-			return
+			break
 		}
 		l.take()
 		p.waiters[0].ready <- granted{link: l}
 		p.waiters[0] = nil
 		p.waiters = p.waiters[1:]
 	}
+	p.dialAsNeeded()
+	if p.dials > 0 || p.hasLive() {
+		return
+	}
+	for _, w := range p.waiters {
+		w.ready <- granted{err: p.dialErr}
+	}
+	p.waiters = nil
 }
 
 // dialAsNeeded opens as many connections as those who wait will fill; after a
@@ -307,12 +315,7 @@ func (p *pool) dialFailed(err error) {
 	p.dials--
 	p.failures++
 	next := p.backOff(p.failures, err)
-	if !p.hasLive() && p.dials == 0 {
-		for _, w := range p.waiters {
-			w.ready <- granted{err: err}
-		}
-		p.waiters = nil
-	}
+	p.grant()
 	closed := p.closed
 	p.mu.Unlock()
 	if p.opt.Events.DialFailed != nil && !closed {

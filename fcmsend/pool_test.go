@@ -206,6 +206,23 @@ func TestAConnectionTooManyIsNoStormEither(t *testing.T) {
 	})
 }
 
+func TestWhoWaitsForThePlaceOfAConnectionThatEndsIsToldSo(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{StreamsPerConnection: 1})
+		busy := send(t, s, toToken())
+		conn := w.conn()
+		conn.request()
+		w.setFail(errors.New("nobody answers"))
+		waits := send(t, s, toToken())
+		waits.wantPending()
+		conn.nc.Close()
+		busy.wantError(fcm.Unavailable, true)
+		if err := waits.wantError(fcm.Unavailable, false); waits.took != 0 || !strings.Contains(err.Error(), "nobody answers") {
+			t.Errorf("told after %v: %v", waits.took, err)
+		}
+	})
+}
+
 func TestAConnectionThatTakesNoMoreIsLeftAtOnce(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		w.settings = []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1 << 20}}
