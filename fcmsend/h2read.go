@@ -236,8 +236,8 @@ func (c *h2conn) complete(k *call) {
 
 // spoil ends a call whose answer makes no sense. The lock is held.
 func (c *h2conn) spoil(k *call, err error) {
-	end := unknown
-	if !c.sent(k) {
+	end := unknown // what waits in the buffer will be written all the same
+	if k.stream.offset == 0 {
 		end = unsent
 	}
 	c.forget(k)

@@ -370,6 +370,20 @@ func TestWhatHasNotLeftHasAKnownOutcome(t *testing.T) {
 			p.wantError(fcm.Unavailable, false)
 		})
 	})
+	t.Run("answered with nonsense while its end is on the way", func(t *testing.T) {
+		play(t, func(t *testing.T, w *far) {
+			s, conn, p := stuck(t, w)
+			conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<30) })
+			conn.halt()
+			send(t, s, toToken("k", strings.Repeat("w", 200_000))).wantPending()
+			for _, id := range []uint32{5, 3} { // the first of them fills the socket
+				conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(id, 1<<20) })
+				synctest.Wait()
+			}
+			(&request{farConn: conn, id: 3}).rawHeaders(block("a", "b"), true, true)
+			p.wantError(fcm.Unavailable, true)
+		})
+	})
 	t.Run("cut, and sent again elsewhere", func(t *testing.T) {
 		play(t, func(t *testing.T, w *far) {
 			_, conn, p := stuck(t, w)
