@@ -14,8 +14,8 @@ type BridgeReport struct {
 	Raw     int     `json:"raw"`
 	Ours    int     `json:"ours"`
 	Ratio   float64 `json:"ratio"`
-	// P99 is that of the first of Latency, at half of what ours reached; the other
-	// is at half of what FCM takes of a project.
+	// P99 is that of the first of Latency, at half of what FCM takes of a project;
+	// the other is at half of what ours reached.
 	P99     float64         `json:"p99_ms_at_half"`
 	Latency []BridgeLatency `json:"latency"`
 	RawCPU  float64         `json:"raw_cpu_us"`
@@ -85,7 +85,7 @@ func (b *bench) bridge() (*BridgeReport, error) {
 	part := func(stage string) float64 { return round(shares[stage] * r.CPU.Total) }
 	r.CPU.Read, r.CPU.Translate, r.CPU.Send, r.CPU.Answer, r.CPU.Runtime =
 		part(stageRead), part(stageTranslate), part(stageSend), part(stageAnswer), part(stageRuntime)
-	for _, rate := range [...]int{r.Ours / 2, halfQuota} {
+	for _, rate := range [...]int{min(halfQuota, r.Ours/2), r.Ours / 2} {
 		l, err := b.latencies(rate)
 		if err != nil {
 			return nil, b.failed(err)

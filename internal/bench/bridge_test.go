@@ -33,8 +33,8 @@ func TestBridgeMeasuresTheGateway(t *testing.T) {
 	if r.Raw <= 0 || r.Ours <= 0 || r.Ratio <= 0 || r.RawCPU <= 0 || r.RSSMB <= 0 {
 		t.Errorf("a figure is missing: %+v", r)
 	}
-	if len(r.Latency) != 2 || r.Latency[0].Rate != r.Ours/2 || r.Latency[1].Rate != 5000 || r.P99 != r.Latency[0].P99 {
-		t.Fatalf("latency at %+v, want it at half of %d and at 5000", r.Latency, r.Ours)
+	if len(r.Latency) != 2 || r.Latency[0].Rate != min(5000, r.Ours/2) || r.Latency[1].Rate != r.Ours/2 || r.P99 != r.Latency[0].P99 {
+		t.Fatalf("latency at %+v, want it at 5000 and at half of %d", r.Latency, r.Ours)
 	}
 	for _, l := range r.Latency {
 		if l.P50 <= 0 || l.P99 < l.P50 || l.RawP50 <= 0 || l.RawP99 < l.RawP50 {
