@@ -52,6 +52,7 @@ type env struct {
 
 	interrupted *atomic.Bool    // by SIGINT
 	given       map[string]bool // flags that stand on the command line, not in the environment
+	variables   []string        // of the environment, for the flags of all commands
 
 	lastDeeds sync.Map // *func(): called before a second signal ends the program at once
 }
@@ -180,6 +181,7 @@ func run(e *env, args []string) int {
 			e.given[p.Flag.Name] = true
 		}
 	}
+	e.variables = variables(parser.Model.Node)
 	err = k.Run(e)
 	code := exitGood
 	if err != nil {
@@ -198,4 +200,17 @@ func run(e *env, args []string) int {
 		return exitInterrupted
 	}
 	return code
+}
+
+// variables are the environment's names for the flags of a command and those
+// below it.
+func variables(n *kong.Node) []string {
+	var names []string
+	for _, f := range n.Flags {
+		names = append(names, f.Envs...)
+	}
+	for _, below := range n.Children {
+		names = append(names, variables(below)...)
+	}
+	return names
 }

@@ -319,6 +319,52 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+func TestMisspeltVariablesAreRefused(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	addProject(t, dir, "shop", "123")
+	file := writeFile(t, "data_dir: "+dir+"\n")
+	const canary = "canary-1234"
+	for _, args := range [][]string{
+		{"serve", "--http-listen", "127.0.0.1:0"},
+		{"serve", "--sim"},
+		{"config", "check"},
+		{"config", "print"},
+		{"doctor"},
+		{"project", "list"},
+		{"project", "add", "news", "--sender-id", "9"},
+		{"project", "key", "shop"},
+		{"ca"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			r := runWith(t, []string{"PENSTOCK_LOG_LEVL=" + canary, "PENSTOCK_ENDPIONT=" + canary}, append(args, "-c", file)...)
+			r.want(t, 2)
+			r.wantErr(t, "unknown variable `PENSTOCK_LOG_LEVL` in the environment: did you mean `PENSTOCK_LOG_LEVEL`?",
+				"unknown variable `PENSTOCK_ENDPIONT` in the environment: did you mean `PENSTOCK_ENDPOINT`?")
+			if strings.Contains(r.out+r.errOut, canary) {
+				t.Errorf("the value is shown: %s%s", r.out, r.errOut)
+			}
+		})
+	}
+	t.Run("doctor --json", func(t *testing.T) {
+		r := runWith(t, []string{"PENSTOCK_LOG_LEVL=" + canary}, "doctor", "--json", "-c", file)
+		r.want(t, 2)
+		if !strings.Contains(r.out, "PENSTOCK_LOG_LEVEL") || strings.Contains(r.out, canary) {
+			t.Errorf("got %s", r.out)
+		}
+	})
+	t.Run("but flags of every command are known", func(t *testing.T) {
+		r := runWith(t, []string{
+			"PENSTOCK_KEY_FILE=/nowhere", "PENSTOCK_ENDPOINT=127.0.0.1:1", "PENSTOCK_KEY=" + canary, "PENSTOCK_EXEC=false", "PENSTOCK_CONTROL_LISTEN=127.0.0.1:0",
+			"PENSTOCK_CCS_KEY_FILE=/nowhere", "PENSTOCK_SERVICE_HOST=10.0.0.1", "PENSTOCK_PORT_8080_TCP_ADDR=10.0.0.1", "PENSTOCK_REVOKE=x",
+		}, "config", "check", "-c", file)
+		r.want(t, 0)
+	})
+	t.Run("and a stolen key goes all the same", func(t *testing.T) {
+		runWith(t, []string{"PENSTOCK_LOG_LEVL=info"}, "project", "key", "shop", "--revoke", "default", "-c", file).want(t, 0)
+	})
+}
+
 func TestWrongUseExitsWithTwoAndNamesTheHelp(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

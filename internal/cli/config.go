@@ -18,7 +18,7 @@ type configFlags struct {
 // sources are where the settings come from. Of the flags only those count that
 // stand on the command line: config reads the environment by itself.
 func (f *configFlags) sources(e *env) config.Sources {
-	src := config.Sources{File: f.Config, Flags: make(map[string]string)}
+	src := config.Sources{File: f.Config, Flags: make(map[string]string), Variables: e.variables}
 	if e.given["data-dir"] {
 		src.Flags["data_dir"] = f.DataDir
 	}

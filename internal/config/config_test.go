@@ -156,6 +156,97 @@ func TestProjectsComeFromTheEnvironmentToo(t *testing.T) {
 	}
 }
 
+func TestVariablesThatNothingKnows(t *testing.T) {
+	const canary = "canary-1234"
+	load := func(file string, environ ...string) (said []string) {
+		_, err := config.Load(config.Sources{
+			File: file, Environ: append(environ, "PENSTOCK_DATA_DIR="+filepath.Join(t.TempDir(), "data")),
+			Variables: []string{"PENSTOCK_KEY_FILE", "PENSTOCK_ENDPOINT", "PENSTOCK_FROM"},
+		})
+		if bad, ok := errors.AsType[config.Problems](err); ok {
+			return bad
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		return nil
+	}
+	unknown := func(name, rest string) string {
+		return "unknown variable `" + name + "` in the environment: " + rest
+	}
+	mine := write(t, shop).file
+	for _, tt := range []struct{ name, want string }{
+		{"PENSTOCK_LOG_LEVL", "did you mean `PENSTOCK_LOG_LEVEL`?"},
+		{"PENSTOCK_DATADIR", "did you mean `PENSTOCK_DATA_DIR`?"},
+		{"PENSTOCK_KEY_FIEL", "did you mean `PENSTOCK_KEY_FILE`?"},
+		{"PENSTOCK_KEYFILE", "did you mean `PENSTOCK_KEY_FILE`?"},
+		{"PENSTOCK_LIMITS_HTTP_STREEMS", "did you mean `PENSTOCK_LIMITS_HTTP_STREAMS`?"},
+		{"PENSTOCK_CA_NAME", "did you mean `PENSTOCK_CA_NAMES`?"},
+		{"PENSTOCK_LOG", "did you mean `PENSTOCK_LOG_FORMAT`?"},
+		{"PENSTOCK_STRICT_PAYLOAD", "did you mean `PENSTOCK_CCS_STRICT_PAYLOAD`?"},
+		{"PENSTOCK_PROJECTS_SHPO_SENDER_ID", "did you mean `PENSTOCK_PROJECTS_SHOP_SENDER_ID`?"},
+		{"PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_APPLICATION_DEFALUT", "did you mean `PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_APPLICATION_DEFAULT`?"},
+		{"PENSTOCK_PROJECTS_SHOP_KEYS_BACKNED_SECRET", "did you mean `PENSTOCK_PROJECTS_SHOP_KEYS_BACKEND_SECRET`?"},
+		{"PENSTOCK_PROJECTS_NEWS_SENDER_ID", "no project of the file or of PENSTOCK_PROJECTS has such a setting"},
+		{"PENSTOCK_FROBNICATION", "it is no setting's and no flag's: unset it"},
+		{"PENSTOCK_", "it is no setting's and no flag's: unset it"},
+	} {
+		if got := load(mine, tt.name+"="+canary); len(got) != 1 || got[0] != unknown(tt.name, tt.want) {
+			t.Errorf("%s: got %q", tt.name, got)
+		}
+	}
+	t.Run("all of them, beside what else is wrong", func(t *testing.T) {
+		got := load(mine, "PENSTOCK_ZZZZZZZZZ=1", "PENSTOCK_LOG_LEVEL=loud", "PENSTOCK_HTP_LISTEN="+canary)
+		if len(got) != 3 || !strings.Contains(got[0], "PENSTOCK_LOG_LEVEL") || !strings.Contains(got[1], "`PENSTOCK_HTTP_LISTEN`") || !strings.Contains(got[2], "PENSTOCK_ZZZZZZZZZ") {
+			t.Errorf("got %q", got)
+		}
+		if strings.Contains(strings.Join(got, ""), canary) {
+			t.Errorf("a value is shown: %q", got)
+		}
+	})
+	t.Run("of projects only beside a file that can be read", func(t *testing.T) {
+		got := load(mine+"x", "PENSTOCK_PROJECTS_SHOP_SENDER_ID=7", "PENSTOCK_LOG_LEVL=info")
+		if len(got) != 2 || !strings.Contains(got[0], "no such file") || !strings.Contains(got[1], "PENSTOCK_LOG_LEVL") {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("not what is known elsewhere, is empty, or is nobody's", func(t *testing.T) {
+		if got := load(mine, "PENSTOCK_KEY_FILE=x", "PENSTOCK_ENDPOINT=y", "PENSTOCK_LOG_LEVL=", "MY_PENSTOCK_LOG=1", "PENSTOCKX=1",
+			"PENSTOCK_PROJECTS=shop", "PENSTOCK_PROJECTS_SHOP_KEYS=backend", "PENSTOCK_PROJECTS_SHOP_KEYS_BACKEND_FRONTS=v1",
+			"PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_ENDPOINT=https://localhost"); got != nil {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("not what platforms put there for services of this name", func(t *testing.T) {
+		for _, service := range []string{"PENSTOCK", "PENSTOCK_FOO", "PENSTOCK_SHOP_2"} {
+			for _, v := range []string{
+				"SERVICE_HOST=10.0.0.1", "SERVICE_PORT=8080", "SERVICE_PORT_HTTP=8080", "SERVICE_PORT_CCS_ALT=5236", "PORT=tcp://10.0.0.1:8080",
+				"PORT_8080_TCP=tcp://10.0.0.1:8080", "PORT_8080_TCP_PROTO=tcp", "PORT_8080_TCP_PORT=8080", "PORT_8080_TCP_ADDR=10.0.0.1", "PORT_53_UDP_ADDR=10.0.0.1",
+				"PORT_5235_TCP_START=tcp://10.0.0.1:5235", "PORT_5235_TCP_PORT_END=5236", "NAME=/web/penstock", "ENV_PATH=/bin",
+			} {
+				if got := load(mine, service+"_"+v); got != nil {
+					t.Errorf("%s_%s: got %q", service, v, got)
+				}
+			}
+		}
+		for _, v := range []string{"PENSTOCK_SERVICE_HOSTS=x", "PENSTOCK_PORTS=1", "PENSTOCK_PORT_X_TCP=1", "PENSTOCK_FOO_NAME=web"} {
+			if got := load(mine, v); len(got) != 1 {
+				t.Errorf("%s is passed over: %q", v, got)
+			}
+		}
+	})
+	t.Run("a flag or a setting that is called like one of those goes on to count", func(t *testing.T) {
+		c, err := config.Load(config.Sources{File: write(t, strings.Replace(shop, "name: shop", "name: service-port", 1)).file, Variables: []string{}, Environ: []string{
+			"PENSTOCK_DATA_DIR=" + filepath.Join(t.TempDir(), "data"), "PENSTOCK_PROJECTS_SERVICE_PORT_SENDER_ID=77",
+		}})
+		if err != nil || c.Projects[0].SenderID != "77" {
+			t.Errorf("got %v, %v", c.Projects, err)
+		}
+	})
+	t.Run("nothing is refused where nobody says what else there is", func(t *testing.T) {
+		write(t, shop).good("PENSTOCK_LOG_LEVL=info")
+	})
+}
+
 func TestRelativePathsCountFromTheFile(t *testing.T) {
 	p := write(t, shop+"data_dir: here\n")
 	c, err := config.Load(config.Sources{File: p.file, Environ: []string{}})

@@ -24,6 +24,10 @@ type Sources struct {
 	// Flags are values given on the command line: texts by path, such as
 	// "log.level". Several values have commas between them.
 	Flags map[string]string
+	// Variables are those of the environment that begin with PENSTOCK_ and count
+	// elsewhere, such as for flags. One that is neither here nor a setting's is a
+	// problem. Nil: it is passed over.
+	Variables []string
 }
 
 // maxFile is how large a file of settings may be: 4 MiB.
@@ -38,6 +42,7 @@ func Load(src Sources) (*Config, error) {
 	if src.File != "" {
 		l.file(src.File, c)
 	}
+	fileRead := len(l.problems) == 0
 	if src.Environ == nil {
 		src.Environ = os.Environ()
 	}
@@ -49,6 +54,9 @@ func Load(src Sources) (*Config, error) {
 	}
 	env := environment(src.Environ)
 	l.variables(c, "", env)
+	if src.Variables != nil {
+		l.strays(env, src.Variables, fileRead)
+	}
 	for _, path := range slices.Sorted(maps.Keys(src.Flags)) {
 		l.flag(c, path, path, src.Flags[path])
 	}
@@ -81,9 +89,10 @@ func Load(src Sources) (*Config, error) {
 type loader struct {
 	problems Problems
 	places   map[string]string
-	name     string // of the file
-	dir      string // paths in the file are relative to it
-	secretAt string // where the first secret stands in the file; empty: there is none
+	name     string   // of the file
+	dir      string   // paths in the file are relative to it
+	secretAt string   // where the first secret stands in the file; empty: there is none
+	known    []string // the variables of all settings that were there to be set
 }
 
 // file reads a file of settings into s.

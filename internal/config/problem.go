@@ -38,8 +38,8 @@ func nearest(typed string, words []string) string {
 // changes counts the insertions, deletions, replacements and swaps of
 // neighbours that turn a into b.
 func changes(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
+	if len(a) > 128 || len(b) > 128 {
+		return 128
 	}
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

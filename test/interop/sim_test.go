@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -77,6 +78,7 @@ func startPenstock(t *testing.T, args ...string) *simulator {
 	t.Helper()
 	name := "penstock " + args[0]
 	cmd := exec.Command(penstock, args...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PENSTOCK_INTEROP_") }) // it refuses variables that it does not know
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
