@@ -49,7 +49,7 @@ func (e *env) notMeasured(err error) error {
 	if e.ctx.Err() != nil {
 		err = errors.New("bench: broken off, and nothing is reported")
 	}
-	return &exitError{exitNotTried, err}
+	return &exitError{code: exitNotTried, err: err}
 }
 
 func printBench(w io.Writer, r *bench.Report) {

@@ -40,7 +40,7 @@ func (c *caCmd) Run(e *env) error {
 	src.Flags["key_files_readable_by"] = "everyone" // no secret leaves here
 	cfg, err := config.Load(src)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return c.wrong(e, err)
 	}
 	ca, names, err := app.Authority(cfg)
 	if err != nil {

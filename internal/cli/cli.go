@@ -28,8 +28,12 @@ const (
 // An exitError is an error with an exit code of its own.
 type exitError struct {
 	code int
-	err  error // nil: everything was said already
+	err  error  // nil: everything was said already
+	try  string // what helps on, as flags and commands of this program; empty: nothing does
 }
+
+// itsHelp, to be tried, is the help of the command that was used.
+const itsHelp = "--help"
 
 func (e *exitError) Error() string {
 	if e.err == nil {
@@ -41,7 +45,7 @@ func (e *exitError) Error() string {
 func (e *exitError) Unwrap() error { return e.err }
 
 func usage(format string, args ...any) error {
-	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+	return &exitError{exitUsage, fmt.Errorf(format, args...), itsHelp}
 }
 
 // An env is what a command gets beside its flags.
@@ -166,13 +170,11 @@ func run(e *env, args []string) int {
 	}
 	if err != nil {
 		fmt.Fprintf(e.stderr, "penstock: %v\n", err)
-		what := "penstock --help"
-		if len(args) > 0 && k == nil {
-			if pe, ok := errors.AsType[*kong.ParseError](err); ok && pe.Context.Command() != "" {
-				what = "penstock " + pe.Context.Command() + " --help"
-			}
+		at := parser.Model.Node
+		if pe, ok := errors.AsType[*kong.ParseError](err); ok && pe.Context.Selected() != nil {
+			at = pe.Context.Selected()
 		}
-		fmt.Fprintf(e.stderr, "Try %q.\n", what)
+		tryNext(e, at, itsHelp)
 		return exitUsage
 	}
 	e.given = make(map[string]bool)
@@ -185,21 +187,33 @@ func run(e *env, args []string) int {
 	err = k.Run(e)
 	code := exitGood
 	if err != nil {
-		code = exitFailed
-		if x, ok := errors.AsType[*exitError](err); ok {
-			code, err = x.code, x.err
+		x, ok := errors.AsType[*exitError](err)
+		if !ok {
+			x = &exitError{code: exitFailed, err: err}
 		}
-		if err != nil {
-			fmt.Fprintf(e.stderr, "penstock: %v\n", err)
+		code = x.code
+		if x.err != nil {
+			fmt.Fprintf(e.stderr, "penstock: %v\n", x.err)
 		}
-		if code == exitUsage {
-			fmt.Fprintf(e.stderr, "Try %q.\n", "penstock "+k.Command()+" --help")
-		}
+		tryNext(e, k.Selected(), x.try)
 	}
 	if e.interrupted.Load() && code != exitUsage {
 		return exitInterrupted
 	}
 	return code
+}
+
+// tryNext says what helps on, if anything does, after the command at was used.
+func tryNext(e *env, at *kong.Node, try string) {
+	switch try {
+	case "":
+		return
+	case itsHelp:
+		try = at.FullPath() + " " + itsHelp
+	default:
+		try = "penstock " + try
+	}
+	fmt.Fprintf(e.stderr, "Try \"%s\".\n", try)
 }
 
 // variables are the environment's names for the flags of a command and those

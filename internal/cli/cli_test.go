@@ -319,6 +319,60 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+func TestHintsHelpOn(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "it's here")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	bad := writeFile(t, "lgo: {}\n")
+	odd := put("bad.yaml", "lgo: {}\n")
+	key := put("key", "psk_0123456789abcdef")
+	broken := writeFile(t, "data_dir: data\nprojects: [{name: shop, sender_id: 1, keys: [{name: a, secret_file: \""+key+"\"}], transport: {fcm: {credentials_file: \""+key+"\"}}}]\n")
+	fresh := dataDir(t)
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, want string
+		env, args  []string
+	}{
+		{"a wrong file", "penstock config check -c " + bad, nil, []string{"serve", "-c", bad}},
+		{"a wrong file for another command", "penstock config check -c " + bad, nil, []string{"project", "add", "shop", "--sender-id", "1", "-c", bad}},
+		{"a wrong file when a key is to be made", "penstock config check -c " + bad, nil, []string{"project", "key", "shop", "-c", bad}},
+		{"a wrong file for the CA", "penstock config check -c " + bad, nil, []string{"ca", "-c", bad}},
+		{"a path that a shell would take apart", "penstock config check -c '" + strings.ReplaceAll(odd, "'", `'\''`) + "'", nil, []string{"serve", "-c", odd}},
+		{"a wrong file that the environment names", "penstock config check", []string{"PENSTOCK_CONFIG=" + bad}, []string{"serve"}},
+		{"a wrong data directory", "penstock config check --data-dir " + open, nil, []string{"project", "list", "--data-dir", open}},
+		{"a file that is only checked", "", nil, []string{"config", "check", "-c", bad}},
+		{"a file that the doctor cannot read", "", nil, []string{"doctor", "-c", bad}},
+		{"credentials that are none", "", nil, []string{"serve", "-c", broken}},
+		{"a wrong flag", "penstock project add --help", nil, []string{"project", "add", "shop", "--sender-id", "a", "--data-dir", fresh}},
+		{"flags that exclude each other", "penstock project key --help", nil, []string{"project", "key", "shop", "--revoke", "a", "--name", "b", "--data-dir", fresh}},
+		{"an unknown flag of a command below another", "penstock project add --help", nil, []string{"project", "add", "shop", "--sendr-id", "1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := runWith(t, c.env, c.args...)
+			r.want(t, 2)
+			_, try, _ := strings.Cut(r.errOut, "\nTry ")
+			if c.want != "" {
+				c.want = `"` + c.want + "\".\n"
+			}
+			if try != c.want {
+				t.Errorf("it says to try %q, want %q:\n%s", try, c.want, r.errOut)
+			}
+		})
+	}
+}
+
 func TestMisspeltVariablesAreRefused(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"penstock/internal/app"
 	"penstock/internal/config"
@@ -29,9 +30,30 @@ func (f *configFlags) sources(e *env) config.Sources {
 func (f *configFlags) load(e *env) (*config.Config, error) {
 	cfg, err := config.Load(f.sources(e))
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, f.wrong(e, err)
 	}
 	return cfg, nil
+}
+
+// wrong is err, about the configuration, with the command that finds out whether
+// it is mended.
+func (f *configFlags) wrong(e *env, err error) error {
+	check := "config check"
+	if e.given["config"] {
+		check += " -c " + shellWord(f.Config)
+	}
+	if e.given["data-dir"] {
+		check += " --data-dir " + shellWord(f.DataDir)
+	}
+	return &exitError{exitUsage, err, check}
+}
+
+// shellWord is a word as a shell wants it.
+func shellWord(word string) string {
+	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=@+") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // configCmd is `penstock config`.

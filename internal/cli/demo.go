@@ -90,11 +90,11 @@ func (c *demoCmd) Run(e *env) error {
 	}
 	dir, err := os.MkdirTemp("", "penstock-demo-")
 	if err != nil {
-		return &exitError{exitNotTried, fmt.Errorf("demo: %w", err)}
+		return &exitError{code: exitNotTried, err: fmt.Errorf("demo: %w", err)}
 	}
 	defer e.temporary(dir)()
 	if err := d.start(dir); err != nil {
-		return &exitError{exitNotTried, fmt.Errorf("demo: %w", err)}
+		return &exitError{code: exitNotTried, err: fmt.Errorf("demo: %w", err)}
 	}
 	defer func() { _ = d.sim.Close() }() // the accounts are taken
 	report := d.run(e.ctx)

@@ -155,7 +155,7 @@ func (c *listenCmd) listen(e *env, cred ccsclient.Credentials, opt *ccsclient.Op
 	}
 	pool, err := ccsclient.NewPool(c.Endpoint, cred, opt)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return usage("%w", err)
 	}
 	done := make(chan struct{}) // every goroutine of this run has ended
 	var all sync.WaitGroup
@@ -186,7 +186,7 @@ func (c *listenCmd) listen(e *env, cred ccsclient.Credentials, opt *ccsclient.Op
 	case l.failed > 0:
 		return &exitError{code: exitFailed}
 	case !l.connected:
-		return &exitError{exitNotTried, errors.New("there was no connection until the end")}
+		return &exitError{code: exitNotTried, err: errors.New("there was no connection until the end")}
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func newKey(dataDir, name string, fronts []string) (keys.Key, *config.Key, error
 // editError tells wrong use from what failed.
 func editError(err error) error {
 	if problems, ok := errors.AsType[config.Problems](err); ok {
-		return &exitError{exitUsage, problems}
+		return usage("%w", problems)
 	}
 	return err
 }
@@ -284,7 +284,7 @@ type revokeLine struct {
 func (c *projectKeyCmd) Run(e *env) error {
 	cfg, err := config.Load(c.sources(e))
 	if err != nil && c.Revoke == "" {
-		return &exitError{exitUsage, err}
+		return c.wrong(e, err)
 	}
 	if c.Revoke != "" {
 		if c.Name != "" || len(c.Fronts) > 0 {

@@ -291,8 +291,7 @@ func TestConfigCheckAndPrint(t *testing.T) {
 	put("verdict_timout: 5s\nlog: {level: loud}\n")
 	r = run("config", "check", "-c", file)
 	r.want(t, 2)
-	if r.errOut != "unknown key `verdict_timout` at "+file+":1: did you mean `verdict_timeout`?\n`level` in log at "+file+":2 is \"loud\": give debug, info, warn or error\n"+
-		"Try \"penstock config check --help\".\n" {
+	if r.errOut != "unknown key `verdict_timout` at "+file+":1: did you mean `verdict_timeout`?\n`level` in log at "+file+":2 is \"loud\": give debug, info, warn or error\n" {
 		t.Errorf("got %s", r.errOut)
 	}
 	r = run("config", "check", "-c", file, "--json")

@@ -125,7 +125,7 @@ func (c *sendCmd) Run(e *env) error {
 		opt.Trace = e.printTrace
 	}
 	if s.pool, err = ccsclient.NewPool(c.Endpoint, cred, opt); err != nil {
-		return &exitError{exitUsage, err}
+		return usage("%w", err)
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -201,7 +201,7 @@ func (s *sending) sendAll(ctx context.Context, source func() (*ccs.Downstream, e
 		waitUntil(ctx, due)
 		due = latest(due.Add(gap), time.Now().Add(-maxLate))
 		if s.env.ctx.Err() != nil {
-			return &exitError{exitFailed, errors.New("ended by a signal before every message was sent")}
+			return &exitError{code: exitFailed, err: errors.New("ended by a signal before every message was sent")}
 		}
 		if ctx.Err() != nil && s.sum.Sent > 0 {
 			return nil // the credentials were refused, or nothing answers: the first message says so

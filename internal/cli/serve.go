@@ -117,7 +117,7 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	cfg, err := config.Load(src)
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return c.wrong(e, err)
 	}
 	if c.Sim {
 		return c.runSim(e, cfg)
@@ -172,7 +172,7 @@ func (c *serveCmd) serve(ctx context.Context, e *env, cfg *config.Config, ready 
 		err = context.Cause(ctx)
 	}
 	if wrong, ok := errors.AsType[*app.ConfigError](err); ok {
-		return &exitError{exitUsage, wrong}
+		return &exitError{code: exitUsage, err: wrong}
 	}
 	return err
 }
