@@ -188,6 +188,7 @@ func TestVariablesThatNothingKnows(t *testing.T) {
 		{"PENSTOCK_PROJECTS_SHOP_KEYS_BACKNED_SECRET", "did you mean `PENSTOCK_PROJECTS_SHOP_KEYS_BACKEND_SECRET`?"},
 		{"PENSTOCK_PROJECTS_NEWS_SENDER_ID", "no project of the file or of PENSTOCK_PROJECTS has such a setting"},
 		{"PENSTOCK_FROBNICATION", "it is no setting's and no flag's: unset it"},
+		{"PENSTOCK_" + strings.Repeat("A", 200), "it is no setting's and no flag's: unset it"},
 		{"PENSTOCK_", "it is no setting's and no flag's: unset it"},
 	} {
 		if got := load(mine, tt.name+"="+canary); len(got) != 1 || got[0] != unknown(tt.name, tt.want) {

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+
+	"github.com/gofrs/flock"
 )
 
 // EditBook reads the book of a data directory, has change change it, and writes
@@ -15,11 +18,15 @@ func EditBook(dataDir string, change func(*Book) error) error {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	unlock, err := lock(filepath.Join(dataDir, "."+bookFile+".lock"))
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
+	editing := flock.New(filepath.Join(dataDir, "."+bookFile+".lock"), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
+	err := editing.Lock()
+	for errors.Is(err, syscall.EINTR) {
+		err = editing.Lock()
 	}
-	defer unlock()
+	if err != nil {
+		return fmt.Errorf("config: lock %s: %w", editing.Path(), err)
+	}
+	defer func() { _ = editing.Close() }() // the end of the process would do it too
 	b, err := ReadBook(dataDir)
 	if err != nil {
 		return err
