@@ -119,6 +119,11 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return c.wrong(e, err)
 	}
+	release, err := app.Hold(cfg.DataDir)
+	if err != nil {
+		return serveError(err)
+	}
+	defer release()
 	if c.Sim {
 		return c.runSim(e, cfg)
 	}
@@ -171,6 +176,11 @@ func (c *serveCmd) serve(ctx context.Context, e *env, cfg *config.Config, ready 
 	if err == nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		err = context.Cause(ctx)
 	}
+	return serveError(err)
+}
+
+// serveError tells wrong use from what failed.
+func serveError(err error) error {
 	if wrong, ok := errors.AsType[*app.ConfigError](err); ok {
 		return &exitError{code: exitUsage, err: wrong}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"penstock/ccs"
 	"penstock/fcmsim"
+	"penstock/internal/app"
 )
 
 // simDrainTime bounds the way out: a little longer than the longest drain.
@@ -84,6 +85,11 @@ func (c *simCmd) Run(e *env) error {
 	if c.DataDir == "" {
 		defer e.temporary(dir)()
 	}
+	release, err := app.Hold(dir)
+	if err != nil {
+		return fmt.Errorf("sim: %w", err)
+	}
+	defer release()
 
 	opt := fcmsim.Options{
 		Listen: c.CCSListen, HTTPListen: []string{c.HTTPListen}, PlainHTTPListen: []string{c.PlainListen},
