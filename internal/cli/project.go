@@ -41,10 +41,15 @@ type projectAddCmd struct {
 	SenderID        string   `name:"sender-id" required:"" placeholder:"NUMBER" help:"The project's number: with it app servers log in over CCS."`
 	ProjectID       string   `name:"project-id" placeholder:"ID" help:"The project's id at Firebase. Default: the one in the credentials."`
 	CredentialsFile string   `name:"credentials-file" placeholder:"FILE" help:"The JSON file of a service account that may send messages. Default: Google's application default credentials."`
+	FCMEndpoint     string   `name:"fcm-endpoint" placeholder:"URL" help:"Where FCM is, such as the fcm of a simulator's line. Default: https://fcm.googleapis.com."`
+	FCMCAFile       string   `name:"fcm-ca-file" placeholder:"FILE" help:"Trust the CAs in this file for --fcm-endpoint and for tokens, and no others. Default: the system's."`
+	FCMProxy        string   `name:"fcm-proxy" placeholder:"URL" help:"The HTTP proxy on the way to FCM, or none. Default: HTTPS_PROXY and NO_PROXY of the server's environment."`
+	FCMConnections  *int     `name:"fcm-max-connections" placeholder:"N" help:"HTTP/2 connections to FCM at most. Default: 40."`
 	CCSEndpoint     string   `name:"ccs-endpoint" placeholder:"HOST:PORT" help:"Send through this CCS endpoint, and not through FCM."`
 	CCSKeyFile      string   `name:"ccs-key-file" placeholder:"FILE" help:"The file with the server key for --ccs-endpoint."`
 	CCSCAFile       string   `name:"ccs-ca-file" placeholder:"FILE" help:"Trust the CA in this file for --ccs-endpoint, and no other. Default: the system's."`
 	CCSSenderID     string   `name:"ccs-sender-id" placeholder:"ID" help:"The sender id for --ccs-endpoint. Default: that of --sender-id."`
+	CCSStreams      *int     `name:"ccs-streams" placeholder:"N" help:"How many streams to --ccs-endpoint are kept. Default: 1, and messages leave in the order in which they came."`
 	Fronts          []string `placeholder:"ccs,legacy,v1" help:"Where the key counts. Default: everywhere."`
 	JSON            bool     `name:"json" help:"Print one JSON object."`
 }
@@ -55,6 +60,15 @@ func (c *projectAddCmd) Help() string {
 
   penstock project add shop --sender-id 1234567890 --credentials-file shop-sa.json
   penstock project add shop --sender-id 1234567890 --ccs-endpoint other-penstock:5235 --ccs-key-file key
+
+With another FCM than Google's, such as a simulator's, or another Penstock whose CA is its own:
+
+  penstock project add try --sender-id 1 --credentials-file sim/service-account.json \
+    --fcm-endpoint https://127.0.0.1:40005 --fcm-ca-file sim/ca.pem --fcm-proxy none
+  penstock project add shop --sender-id 1234567890 --ccs-endpoint other-penstock:5235 \
+    --ccs-key-file key --ccs-ca-file other-ca.pem
+
+--fcm-… are for projects that send through FCM, --ccs-… for those with --ccs-endpoint. What else a project may be told stands in docs/configuration.md, and is set in a file.
 
 The sender id is the project's number, in Firebase's console under Cloud Messaging. The service account comes from there too, under Service accounts.`
 }
@@ -102,7 +116,7 @@ func (c *projectAddCmd) Run(e *env) error {
 
 // transport sets where the project's messages go.
 func (c *projectAddCmd) transport(t *config.Transport) error {
-	for _, file := range []*string{&c.CredentialsFile, &c.CCSKeyFile, &c.CCSCAFile} {
+	for _, file := range []*string{&c.CredentialsFile, &c.FCMCAFile, &c.CCSKeyFile, &c.CCSCAFile} {
 		if *file == "" {
 			continue
 		}
@@ -113,16 +127,26 @@ func (c *projectAddCmd) transport(t *config.Transport) error {
 		*file = path
 	}
 	switch {
-	case c.CCSEndpoint != "" && c.CredentialsFile != "":
-		return usage("--ccs-endpoint and --credentials-file exclude each other: a project sends through one of them")
-	case c.CCSEndpoint == "" && c.CCSKeyFile+c.CCSCAFile+c.CCSSenderID != "":
-		return usage("--ccs-key-file, --ccs-ca-file and --ccs-sender-id need --ccs-endpoint")
+	case c.CCSEndpoint != "" && (c.CredentialsFile+c.FCMEndpoint+c.FCMCAFile+c.FCMProxy != "" || c.FCMConnections != nil):
+		return usage("--ccs-endpoint excludes --credentials-file and what begins with --fcm-: a project sends through one of them")
+	case c.CCSEndpoint == "" && (c.CCSKeyFile+c.CCSCAFile+c.CCSSenderID != "" || c.CCSStreams != nil):
+		return usage("--ccs-key-file, --ccs-ca-file, --ccs-sender-id and --ccs-streams need --ccs-endpoint")
 	case c.CCSEndpoint != "":
 		t.HasCCS = true
-		t.CCS.Endpoint, t.CCS.KeyFile, t.CCS.CAFile, t.CCS.SenderID, t.CCS.Streams = c.CCSEndpoint, c.CCSKeyFile, c.CCSCAFile, c.CCSSenderID, 1
+		t.CCS.Endpoint, t.CCS.KeyFile, t.CCS.CAFile, t.CCS.SenderID = c.CCSEndpoint, c.CCSKeyFile, c.CCSCAFile, c.CCSSenderID
+		if c.CCSStreams != nil {
+			t.CCS.Streams = *c.CCSStreams
+		}
 	default:
 		t.HasFCM = true
 		t.FCM.CredentialsFile, t.FCM.ApplicationDefault = c.CredentialsFile, c.CredentialsFile == ""
+		t.FCM.CAFile, t.FCM.Proxy = c.FCMCAFile, c.FCMProxy
+		if c.FCMEndpoint != "" {
+			t.FCM.Endpoint = c.FCMEndpoint
+		}
+		if c.FCMConnections != nil {
+			t.FCM.MaxConnections = *c.FCMConnections
+		}
 	}
 	return nil
 }

@@ -183,12 +183,78 @@ func TestAProjectIsMadeBesideABrokenOne(t *testing.T) {
 	addProject(t, dir, "shop", "123")
 }
 
+// Projects of both transports are made by commands alone, and messages reach
+// their far end.
+func TestProjectsWithAFarEndOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	sim, err := fcmsim.Start(&fcmsim.Options{Dir: t.TempDir(), HTTPListen: []string{"127.0.0.1:0"}, PlainHTTPListen: []string{"127.0.0.1:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
+	dir := dataDir(t)
+	sender := map[string]string{"news": string(sim.SenderID()), "shop": "77"}
+	made := map[string]keyLine{
+		"news": addProject(t, dir, "news", sender["news"], "--credentials-file", sim.ServiceAccountFile(),
+			"--fcm-endpoint", sim.FCMURL(), "--fcm-ca-file", sim.CAFile(), "--fcm-proxy", "none", "--fcm-max-connections", "2"),
+		"shop": addProject(t, dir, "shop", sender["shop"], "--ccs-endpoint", sim.Addr(), "--ccs-key-file", writeFile(t, sim.ServerKey()),
+			"--ccs-ca-file", sim.CAFile(), "--ccs-sender-id", string(sim.SenderID()), "--ccs-streams", "3"),
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "projects.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"max_connections": 2`, `"streams": 3`, `"proxy": "none"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("there is no %s in\n%s", want, text)
+		}
+	}
+	// What was not said is as in a file that does not say it.
+	addProject(t, dir, "plain", "78", "--ccs-endpoint", sim.Addr(), "--ccs-key-file", writeFile(t, sim.ServerKey()))
+	r := run("config", "print", "--data-dir", dir)
+	r.want(t, 0)
+	if !strings.Contains(r.out, "streams: 1\n") {
+		t.Errorf("a project without --ccs-streams has other than one:\n%s", r.out)
+	}
+	p := start(t, append([]string{"serve", "--json", "--data-dir", dir}, free...)...)
+	var l serveLine
+	readSome(t, p.line(), &l)
+	for name, key := range made {
+		r := run("send", "--endpoint", l.CCS, "--ca-file", l.CAFile, "--sender-id", sender[name], "--key", key.ServerKey, "--to", string(sim.Tokens()[0]), "--data", "project="+name, "--timeout", "20s")
+		r.want(t, 0)
+	}
+	got := make(map[string]bool)
+	for _, one := range sim.Record() {
+		got[one.Data["project"]] = true
+	}
+	if !got["news"] || !got["shop"] {
+		t.Errorf("the simulator got %v", got)
+	}
+	p.terminate().want(t, 0)
+}
+
+func TestProjectAddTeachesBothTransports(t *testing.T) {
+	t.Parallel()
+	r := run("project", "add", "--help")
+	r.want(t, 0)
+	for _, want := range []string{"--fcm-endpoint https://", "--fcm-ca-file sim/ca.pem", "--fcm-proxy none", "--ccs-endpoint other-penstock:5235", "--ccs-ca-file other-ca.pem", "--ccs-streams=N", "--fcm-max-connections=N"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("the help does not name %s:\n%s", want, r.out)
+		}
+	}
+}
+
 func TestProjectsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	addProject(t, dir, "shop", "123")
 	file := filepath.Join(t.TempDir(), "penstock.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "data_dir: %s\nprojects:\n  - {name: infile, sender_id: 5, keys: [{name: a, secret: psk_0123456789abcdef}], transport: {fcm: {application_default: true}}}\n", dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key := writeFile(t, "far key")
+	here, err := os.Getwd()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -203,7 +269,17 @@ func TestProjectsThatCannotBe(t *testing.T) {
 		{"no sender id", []string{"add", "other", "--sender-id", "x"}, "digits only"},
 		{"no such file", []string{"add", "other", "--sender-id", "9", "--credentials-file", "nowhere"}, "nowhere: no such file"},
 		{"no credentials in it", []string{"add", "other", "--sender-id", "9", "--credentials-file", writeFile(t, "{}")}, "penstock: project other: transport.fcm.credentials_file: "},
-		{"two ways", []string{"add", "other", "--sender-id", "9", "--credentials-file", "a", "--ccs-endpoint", "b:1"}, "exclude each other"},
+		{"two ways", []string{"add", "other", "--sender-id", "9", "--credentials-file", "a", "--ccs-endpoint", "b:1"}, "--ccs-endpoint excludes --credentials-file"},
+		{"two ways, one of them by its endpoint", []string{"add", "other", "--sender-id", "9", "--fcm-endpoint", "https://a", "--ccs-endpoint", "b:1"}, "--ccs-endpoint excludes"},
+		{"two ways, one of them by its CA", []string{"add", "other", "--sender-id", "9", "--fcm-ca-file", "a", "--ccs-endpoint", "b:1"}, "--ccs-endpoint excludes"},
+		{"two ways, one of them by its proxy", []string{"add", "other", "--sender-id", "9", "--fcm-proxy", "none", "--ccs-endpoint", "b:1"}, "--ccs-endpoint excludes"},
+		{"two ways, one of them by its connections", []string{"add", "other", "--sender-id", "9", "--fcm-max-connections", "1", "--ccs-endpoint", "b:1"}, "--ccs-endpoint excludes"},
+		{"streams to nowhere", []string{"add", "other", "--sender-id", "9", "--ccs-streams", "2"}, "need --ccs-endpoint"},
+		{"no stream at all", []string{"add", "other", "--sender-id", "9", "--ccs-endpoint", "b:1", "--ccs-key-file", key, "--ccs-streams", "0"}, "`streams` in transport.ccs of project other is 0: give 1 to 1000"},
+		{"no connection at all", []string{"add", "other", "--sender-id", "9", "--fcm-max-connections", "0"}, "`max_connections` in transport.fcm of project other is 0: give at least 1"},
+		{"an endpoint without TLS", []string{"add", "other", "--sender-id", "9", "--fcm-endpoint", "http://example.com"}, "`endpoint` in transport.fcm of project other is \"http://example.com\": without TLS"},
+		{"a CA that is not there", []string{"add", "other", "--sender-id", "9", "--fcm-ca-file", "nowhere"}, "`ca_file` in transport.fcm of project other cannot be read: open " + here + "/nowhere"},
+		{"a proxy that is none", []string{"add", "other", "--sender-id", "9", "--fcm-proxy", "user:canary"}, "`proxy` in transport.fcm of project other is no URL of a proxy"},
 		{"half a way", []string{"add", "other", "--sender-id", "9", "--ccs-key-file", "a"}, "need --ccs-endpoint"},
 		{"a far end without a key", []string{"add", "other", "--sender-id", "9", "--ccs-endpoint", "b:1"}, "`key_file` in transport.ccs of project other"},
 		{"no such front", []string{"add", "other", "--sender-id", "9", "--fronts", "xmpp"}, `--fronts has "xmpp": give ccs, legacy or v1`},
@@ -223,7 +299,7 @@ func TestProjectsThatCannotBe(t *testing.T) {
 			r.want(t, 2)
 			r.wantErr(t, tt.want)
 			after, err := os.ReadFile(filepath.Join(dir, "projects.json"))
-			if err != nil || string(before) != string(after) || strings.Contains(r.out, "psk_") {
+			if err != nil || string(before) != string(after) || strings.Contains(r.out, "psk_") || strings.Contains(r.errOut, "canary") {
 				t.Errorf("something was made: %v\n%s", err, r.out)
 			}
 		})
