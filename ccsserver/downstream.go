@@ -151,7 +151,17 @@ type pending struct {
 	due  time.Time
 	done bool // answered, or the stream is gone; guarded by s.mu
 
-	prev, next *pending // the stream's list, oldest first; guarded by s.mu
+	prev, next *pending // the stream's list, in the order of due; guarded by s.mu
+}
+
+// answerTimeout is how long the handler may take for a message of sender.
+func (srv *Server) answerTimeout(sender ccs.SenderID) time.Duration {
+	if f := srv.opt.AnswerTimeoutOf; f != nil {
+		if d := f(sender); d > 0 {
+			return d
+		}
+	}
+	return srv.opt.AnswerTimeout
 }
 
 // downstream takes one message that was read. It waits while the window is
@@ -164,6 +174,7 @@ func (s *session) downstream(m *ccs.Downstream) error {
 	r := &Request{Sender: s.sender, Stream: s.id, Message: m, table: s.srv.ids, events: s.srv.opt.Events}
 	p := &r.first
 	p.s, p.m = s, m
+	limit := s.srv.answerTimeout(s.sender)
 	for {
 		s.mu.Lock()
 		if s.lastCall {
@@ -189,7 +200,7 @@ func (s *session) downstream(m *ccs.Downstream) error {
 	}
 	s.waiting = false
 	now := time.Now()
-	p.due = now.Add(s.srv.opt.AnswerTimeout)
+	p.due = now.Add(limit)
 	s.link(p)
 	full := len(s.late) >= s.srv.opt.Window
 	s.mu.Unlock()
@@ -267,15 +278,25 @@ func (s *session) write(m *ccs.Downstream, a answer) {
 	}
 }
 
-// link puts p at the end of the stream's list. Called with mu held.
+// link puts p into the stream's list: at its end, but for messages that have
+// more time left, from before their sender's time was made shorter. Called with
+// mu held.
 func (s *session) link(p *pending) {
-	p.prev = s.newest
-	if s.newest != nil {
-		s.newest.next = p
-	} else {
-		s.oldest = p
+	before := s.newest
+	for before != nil && before.due.After(p.due) {
+		before = before.prev
 	}
-	s.newest = p
+	p.prev = before
+	if before != nil {
+		p.next, before.next = before.next, p
+	} else {
+		p.next, s.oldest = s.oldest, p
+	}
+	if p.next != nil {
+		p.next.prev = p
+	} else {
+		s.newest = p
+	}
 	s.inFlight++
 	if s.oldest == p {
 		s.armTimeout(p)
@@ -300,12 +321,13 @@ func (s *session) unlink(p *pending) {
 }
 
 // armTimeout sees to it that a timer runs that ends not later than p is due.
-// A running one is left alone: it looks for itself when it ends. Called with mu held.
+// One that ends before is left alone: it looks for itself when it ends. Called
+// with mu held.
 func (s *session) armTimeout(p *pending) {
-	if s.timeoutArmed || s.over {
+	if s.over || !s.timeoutAt.IsZero() && !s.timeoutAt.After(p.due) {
 		return
 	}
-	s.timeoutArmed = true
+	s.timeoutAt = p.due
 	d := time.Until(p.due)
 	if s.timeout == nil {
 		s.timeout = time.AfterFunc(d, s.answerOverdue)
@@ -327,7 +349,7 @@ func (s *session) answerOverdue() {
 		s.mu.Unlock()
 		return
 	}
-	s.timeoutArmed = false
+	s.timeoutAt = time.Time{}
 	for p := s.oldest; p != nil && !p.due.After(now); p = s.oldest {
 		s.unlink(p)
 		s.late[p] = struct{}{}

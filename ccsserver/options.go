@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"penstock/ccs"
 )
 
 // Options are what is optional about a [Server]. The zero value of a field is
@@ -31,6 +33,10 @@ type Options struct {
 	// reads SERVICE_UNAVAILABLE, "outcome unknown"; the late verdict answers
 	// the same id when that is sent again. Default 12 s.
 	AnswerTimeout time.Duration
+	// AnswerTimeoutOf, if set, is asked for each message that comes how long the
+	// handler may take for this sender; zero or less: AnswerTimeout. It is called
+	// on the goroutine that reads the stream, and must be quick.
+	AnswerTimeoutOf func(sender ccs.SenderID) time.Duration
 
 	// LoginTimeout bounds the way from the first byte to the bound stream;
 	// HandshakeTimeout bounds TLS alone. Defaults 30 s and 10 s.

@@ -30,25 +30,25 @@ type session struct {
 
 	room chan struct{} // one token: the reader, if it waits for a slot, is to look again. Written by freed; never closed
 
-	mu           sync.Mutex // guards what follows
-	oldest       *pending
-	newest       *pending
-	inFlight     int
-	late         map[*pending]struct{} // nacked for the time they took, and still without verdict
-	timeout      *time.Timer
-	timeoutArmed bool
-	waiting      bool          // the reader waits for room: silence is our own doing
-	lastCall     bool          // new downstream is nacked CONNECTION_DRAINING
-	mayClose     bool          // draining, and long enough
-	closing      bool          // the reader stops at the end of what it has read
-	over         bool          // the stream is gone; no timer is armed any more
-	timers       []*time.Timer // a handful: readiness, and drains that are yet to be announced
-	closeAfter   alarm         // the steps of a drain
-	lastCallAt   alarm
-	limit        alarm
-	quietTimer   *time.Timer
-	pinged       time.Time // zero: no ping is out
-	ponged       bool      // the peer has answered a ping of ours once
+	mu         sync.Mutex // guards what follows
+	oldest     *pending
+	newest     *pending
+	inFlight   int
+	late       map[*pending]struct{} // nacked for the time they took, and still without verdict
+	timeout    *time.Timer
+	timeoutAt  time.Time     // when; zero: it is not set
+	waiting    bool          // the reader waits for room: silence is our own doing
+	lastCall   bool          // new downstream is nacked CONNECTION_DRAINING
+	mayClose   bool          // draining, and long enough
+	closing    bool          // the reader stops at the end of what it has read
+	over       bool          // the stream is gone; no timer is armed any more
+	timers     []*time.Timer // a handful: readiness, and drains that are yet to be announced
+	closeAfter alarm         // the steps of a drain
+	lastCallAt alarm
+	limit      alarm
+	quietTimer *time.Timer
+	pinged     time.Time // zero: no ping is out
+	ponged     bool      // the peer has answered a ping of ours once
 
 	ready atomic.Bool // upstream messages may come. Set with box.mu held
 

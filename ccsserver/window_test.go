@@ -210,3 +210,88 @@ func TestAPeerThatGoesIsMissedThoughNobodyReads(t *testing.T) {
 		}
 	})
 }
+
+// A sender's own time for an answer counts for its messages and no others, from
+// the first message behind a change.
+func TestEachSenderHasItsOwnTimeForAnAnswer(t *testing.T) {
+	var own atomic.Int64 // of sender
+	own.Store(int64(3 * time.Second))
+	timeOf := func(who ccs.SenderID) time.Duration {
+		switch who {
+		case sender:
+			return time.Duration(own.Load())
+		case rival:
+			return 0 // the general one
+		}
+		return -1
+	}
+	late := func(id string) string { return nacked(id, ccs.CodeServiceUnavailable, textTimeout) }
+	play(t, &ccsserver.Options{AnswerTimeout: 5 * time.Second, AnswerTimeoutOf: timeOf}, func(t *testing.T, srv *server) {
+		srv.hold()
+		p, other := srv.bind(t), srv.bindAs(t, rival)
+		p.write(downstream("a"))
+		other.write(downstream("a"))
+		pass(3*time.Second - 1)
+		p.wantQuiet()
+		pass(1)
+		p.want(late("a"))
+		other.wantQuiet()
+		pass(2*time.Second - 1)
+		other.wantQuiet()
+		pass(1)
+		other.want(late("a"))
+
+		// Later the time is shorter, and then longer: nobody waits for one who came
+		// before, and none is told before its time.
+		p.write(downstream("b"), downstream("c"))
+		synctest.Wait()
+		own.Store(int64(time.Second))
+		p.write(downstream("d"), downstream("e"))
+		synctest.Wait()
+		own.Store(int64(2 * time.Second))
+		p.write(downstream("f"))
+		pass(time.Second - 1)
+		p.wantQuiet()
+		pass(1)
+		p.want(late("d"), late("e"))
+		pass(time.Second - 1)
+		p.wantQuiet()
+		pass(1)
+		p.want(late("f"))
+		pass(time.Second - 1)
+		p.wantQuiet()
+		pass(1)
+		p.want(late("b"), late("c"))
+		p.write(downstream("g"))
+		pass(2*time.Second - 1)
+		p.wantQuiet()
+		pass(1)
+		p.want(late("g"))
+	})
+	// One that has its answer leaves the others in their order.
+	play(t, &ccsserver.Options{AnswerTimeoutOf: timeOf}, func(t *testing.T, srv *server) {
+		srv.hold()
+		p := srv.bind(t)
+		for i, seconds := range []int{6, 2, 4, 2, 5} {
+			own.Store(int64(time.Duration(seconds) * time.Second))
+			p.write(downstream(fmt.Sprint("m-", i)))
+			synctest.Wait()
+		}
+		for range 2 { // m-0, m-1
+			srv.take(t).Answer(nil, nil)
+		}
+		p.want(acked("m-0"), acked("m-1"))
+		srv.take(t)
+		srv.take(t)
+		srv.take(t).Answer(nil, nil)
+		p.want(acked("m-4"))
+		pass(2 * time.Second)
+		p.want(late("m-3"))
+		pass(2*time.Second - 1)
+		p.wantQuiet()
+		pass(1)
+		p.want(late("m-2"))
+		pass(time.Minute)
+		p.want()
+	})
+}
