@@ -192,12 +192,13 @@ func (t *telling) do() {
 	}
 }
 
-// giveUp ends the caller's interest in c: why is its context's error, or
-// [ErrWithdrawn]. A message that was never written, or whose every copy was
-// refused, goes no further; of one that is out the outcome is unknown.
+// giveUp ends the caller's interest in c: why is its context's error,
+// [ErrWithdrawn] or [ErrLate]. A message that was never written, or whose every
+// copy was refused, goes no further; of one that is out the outcome is unknown,
+// and it is not late.
 func (p *Pool) giveUp(c *call, why error) {
 	p.mu.Lock()
-	if c.told || c.state == finished {
+	if c.told || c.state == finished || why == ErrLate && c.attempts > 0 { //nolint:errorlint // our own word, as we wrote it
 		p.mu.Unlock()
 		return
 	}

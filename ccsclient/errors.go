@@ -23,6 +23,9 @@ var (
 	// ErrWithdrawn: [Pool.Withdraw] took the message back before it was
 	// written. Nothing was sent.
 	ErrWithdrawn = errors.New("withdrawn before it was sent")
+	// ErrLate: [Pool.SendBy]'s time was over before the message was written.
+	// Nothing was sent.
+	ErrLate = errors.New("not written in time")
 	// ErrDuplicateID: a message with this id is not finished yet.
 	ErrDuplicateID = errors.New("a message with this id is still being sent")
 	// ErrClosed: the pool or the stream takes no more messages. Nothing was sent.

@@ -72,10 +72,22 @@ func NewPool(endpoint string, cred Credentials, opt *Options) (*Pool, error) {
 // m must not change until Send returns; after ErrOutcomeUnknown not before
 // [Events.Late], or the pool's end.
 func (p *Pool) Send(ctx context.Context, m *ccs.Downstream) (Answer, error) {
+	return p.SendBy(ctx, m, time.Time{})
+}
+
+// SendBy is [Pool.Send] for a message that is of no use if it leaves late: one
+// that was not written until by is not sent, and its error wraps [ErrLate]. The
+// answer to what was written is awaited all the same. The zero time: there is no
+// such bound.
+func (p *Pool) SendBy(ctx context.Context, m *ccs.Downstream, by time.Time) (Answer, error) {
 	end := make(chan result, 1)
 	c, err := p.hand(ctx, m, func(a Answer, err error) { end <- result{a, err} })
 	if err != nil {
 		return Answer{Message: m}, sendError(m, err)
+	}
+	if !by.IsZero() {
+		late := time.AfterFunc(time.Until(by), func() { p.giveUp(c, ErrLate) })
+		defer late.Stop()
 	}
 	select {
 	case r := <-end:

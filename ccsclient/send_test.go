@@ -694,3 +694,40 @@ func TestTheStreamIsWellFormedFromEndToEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatCannotBeWrittenInTimeIsNotSent(t *testing.T) {
+	by := func(p *client, id ccs.MessageID, wait time.Duration) *sent {
+		r := &sent{t: p.t, id: id, done: make(chan struct{})}
+		at := time.Now().Add(wait)
+		go func() {
+			defer close(r.done)
+			r.answer, r.err = p.SendBy(context.Background(), msg(id), at)
+		}()
+		synctest.Wait()
+		return r
+	}
+	play(t, func(t *testing.T, srv *server) {
+		srv.setRefuse(errors.New("out of reach"))
+		p := srv.pool(func(o *ccsclient.Options) { o.Window = 1 })
+		late := by(p, "late", time.Second)
+		time.Sleep(time.Second - 1)
+		late.wantOpen()
+		time.Sleep(1)
+		late.wantErr(ccsclient.ErrLate)
+		srv.setRefuse(nil)
+		inTime, behind := by(p, "in-time", time.Hour), by(p, "behind", time.Hour+time.Second)
+		st := srv.bind()
+		st.want("in-time")
+		time.Sleep(time.Hour) // it has left: its answer is awaited
+		inTime.wantOpen()
+		time.Sleep(time.Second)
+		behind.wantErr(ccsclient.ErrLate) // there was no room in the window
+		// Nor is it late when its stream breaks, and it leaves again.
+		st.cut()
+		again := srv.bind()
+		again.want("in-time")
+		again.ack("in-time")
+		inTime.wantAcked()
+		again.wantQuiet()
+	})
+}

@@ -14,7 +14,7 @@ import (
 
 // A Pool is what a [Transport] needs of a [ccsclient.Pool].
 type Pool interface {
-	Send(ctx context.Context, m *ccs.Downstream) (ccsclient.Answer, error)
+	SendBy(ctx context.Context, m *ccs.Downstream, by time.Time) (ccsclient.Answer, error)
 	State() ccsclient.PoolState
 }
 
@@ -24,38 +24,57 @@ type Options struct {
 	// Timeout bounds one try, from handing the message to the pool to its
 	// answer. Default 10 s.
 	Timeout time.Duration
+	// StartWithin is how long after its acceptance a message may be written; one
+	// that found no stream with room until then is not sent. It is the lane's
+	// verdict timeout less [downstream.LastCall]. Default 11 s.
+	StartWithin time.Duration
 }
 
 // A Transport sends through a CCS endpoint.
 type Transport struct {
-	pool    Pool
-	timeout time.Duration
+	pool        Pool
+	timeout     time.Duration
+	startWithin time.Duration
 }
 
 var _ downstream.Transport = (*Transport)(nil)
 
 // New makes a transport. The pool's Run is the caller's to call.
 func New(pool Pool, opt *Options) *Transport {
-	t := &Transport{pool: pool, timeout: 10 * time.Second}
-	if opt != nil && opt.Timeout > 0 {
-		t.timeout = opt.Timeout
+	var o Options
+	if opt != nil {
+		o = *opt
 	}
-	return t
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.StartWithin <= 0 {
+		o.StartWithin = 11 * time.Second
+	}
+	return &Transport{pool: pool, timeout: o.Timeout, startWithin: o.StartWithin}
 }
 
 // Send implements [downstream.Transport].
 func (t *Transport) Send(ctx context.Context, m *downstream.Message) (downstream.Answer, error) {
-	waited := time.Duration(0)
-	if !m.Accepted.IsZero() {
-		waited = time.Since(m.Accepted)
+	now := time.Now()
+	accepted := m.Accepted
+	if accepted.IsZero() {
+		accepted = now
 	}
-	down, err := inCCS(m, waited)
+	down, err := inCCS(m, now.Sub(accepted))
 	if err != nil {
 		return downstream.Answer{}, err
 	}
+	by := accepted.Add(t.startWithin)
+	if down.TTL != nil {
+		// No try begins after the time to live; now or never is a second.
+		if end := now.Add(max(*down.TTL, time.Second)); end.Before(by) {
+			by = end
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	a, err := t.pool.Send(ctx, down)
+	a, err := t.pool.SendBy(ctx, down, by)
 	if err != nil {
 		return downstream.Answer{}, t.failure(err)
 	}

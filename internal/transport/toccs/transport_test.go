@@ -298,6 +298,48 @@ func TestTheTimeOfATryIsBounded(t *testing.T) {
 	}
 }
 
+// A message leaves in time or not at all; the answer to one that has left is
+// awaited.
+func TestNothingIsWrittenLate(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		opt    *toccs.Options
+		ttl    *time.Duration
+		waited time.Duration
+		want   time.Duration // behind the hand-over
+	}{
+		{"within the lane's time", &toccs.Options{StartWithin: 2 * time.Second}, nil, 500 * time.Millisecond, 1500 * time.Millisecond},
+		{"eleven seconds by default", nil, nil, 5 * time.Second, 6 * time.Second},
+		{"within its time to live", nil, new(4 * time.Second), time.Second, 3 * time.Second},
+		{"now or never is a second", nil, new(time.Duration), 0, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			link(t, key, tt.opt, nil, func(t *testing.T, c *chain) {
+				c.srv.Close() // there will be no stream
+				synctest.Wait()
+				m := legacy("m-1", 0)
+				m.CCS.TTL = tt.ttl
+				time.Sleep(tt.waited)
+				began := time.Now()
+				if e := c.fail(m, fcm.Unavailable); e.OutcomeUnknown || e.Reply != nil || !errors.Is(e, ccsclient.ErrLate) {
+					t.Errorf("%v, want one that says that nothing was sent", e)
+				}
+				if took := time.Since(began); took != tt.want {
+					t.Errorf("it took %v, want %v", took, tt.want)
+				}
+			})
+		})
+	}
+	answer := func(r *ccsserver.Request) {
+		time.AfterFunc(5*time.Second, func() { r.Answer(nil, nil) })
+	}
+	link(t, key, &toccs.Options{StartWithin: 2 * time.Second}, answer, func(t *testing.T, c *chain) {
+		if _, err := c.send(legacy("m-1", 0)); err != nil {
+			t.Errorf("%v for what was answered after 5 s", err)
+		}
+	})
+}
+
 // An endpoint that refuses our key is an operator's matter.
 func TestARefusedKeyIsABrokenCredential(t *testing.T) {
 	link(t, "another-key", nil, nil, func(t *testing.T, c *chain) {
