@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"penstock/ccs"
 	"penstock/ccsserver"
 	"penstock/internal/config"
 	"penstock/internal/downstream"
@@ -48,7 +49,7 @@ func (a *App) makeCCS(cfg *config.Config) error {
 	})
 	l := cfg.Limits
 	a.ccs, err = ccsserver.New(handler, frontccs.Accounts(a.ring), &ccsserver.Options{
-		TLS: tlsConfig, AnswerTimeout: cfg.VerdictTimeout, StrictPayload: cfg.CCS.StrictPayload,
+		TLS: tlsConfig, AnswerTimeout: cfg.VerdictTimeout, AnswerTimeoutOf: a.verdictTimeout, StrictPayload: cfg.CCS.StrictPayload,
 		MaxWaiting: l.UpstreamWaitingPerSender, DedupeWindow: l.RememberedFor, DedupeMax: l.RememberedIDs,
 		Connections: ccsserver.ConnectionLimits{
 			PerAddress: l.CCSUnauthenticatedPerPeer, Rate: float64(l.UnauthenticatedPeersPerSec),
@@ -58,6 +59,17 @@ func (a *App) makeCCS(cfg *config.Config) error {
 		Events: a.obs.CCS(),
 	})
 	return err
+}
+
+// verdictTimeout is how long the app servers of a sender id wait for a verdict:
+// as their project's lane has it. 0: there is no lane, and nothing to wait for.
+func (a *App) verdictTimeout(sender ccs.SenderID) time.Duration {
+	if p, ok := a.ring.Sender(sender); ok {
+		if l := a.lane(p.Name); l != nil {
+			return l.VerdictTimeout()
+		}
+	}
+	return 0
 }
 
 func (a *App) makeWeb(cfg *config.Config) error {

@@ -42,13 +42,14 @@ func (a *App) openProject(ctx context.Context, cfg *config.Config, p *config.Pro
 	if timeout == 0 {
 		timeout = cfg.VerdictTimeout
 	}
+	startWithin := timeout - downstream.LastCall
 	run := func(context.Context) {}
 	var transport downstream.Transport
 	var err error
 	if p.Transport.HasCCS {
-		transport, run, err = a.farCCS(r)
+		transport, run, err = a.farCCS(r, startWithin)
 	} else {
-		transport, err = a.fcm(ctx, r, timeout-downstream.LastCall)
+		transport, err = a.fcm(ctx, r, startWithin)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("project %s (%s): %w", p.Name, cfg.Place("projects."+p.Name), err)
@@ -235,9 +236,9 @@ func trust(caFile string) (*tls.Config, error) {
 }
 
 // farCCS makes the way to a far end that speaks CCS, and from there to the
-// project's app servers. What it returns to be run ends after the pool's
-// Shutdown.
-func (a *App) farCCS(r *project) (downstream.Transport, func(context.Context), error) {
+// project's app servers. What cannot leave within startWithin of its acceptance
+// is of no use there. What it returns to be run ends after the pool's Shutdown.
+func (a *App) farCCS(r *project, startWithin time.Duration) (downstream.Transport, func(context.Context), error) {
 	f := &r.cfg.Transport.CCS
 	cred, opt, err := FarEnd(r.cfg)
 	if err != nil {
@@ -254,7 +255,7 @@ func (a *App) farCCS(r *project) (downstream.Transport, func(context.Context), e
 	if r.pool, err = ccsclient.NewPool(f.Endpoint, cred, opt); err != nil {
 		return nil, nil, fmt.Errorf("transport.ccs: %w", err)
 	}
-	return toccs.New(r.pool, nil), func(ctx context.Context) { _ = r.pool.Run(ctx) }, nil
+	return toccs.New(r.pool, &toccs.Options{StartWithin: startWithin}), func(ctx context.Context) { _ = r.pool.Run(ctx) }, nil
 }
 
 // FarEnd is how a project of transport ccs connects and logs in, without events

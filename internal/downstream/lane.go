@@ -49,6 +49,10 @@ func New(transport Transport, opt *Options) (*Lane, error) {
 	}, nil
 }
 
+// VerdictTimeout is how long after its acceptance a message should have its
+// answer (see [Options]).
+func (l *Lane) VerdictTimeout() time.Duration { return l.opt.VerdictTimeout }
+
 // Run lets messages be tried until ctx ends or the lane is shut down. It may be
 // called once. It returns nil after [Lane.Shutdown]; when ctx ends it refuses
 // what waits, cuts the tries under way, whose outcome is then mostly unknown,
