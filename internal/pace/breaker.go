@@ -32,17 +32,17 @@ type breaker struct {
 	probing bool
 	// life grows when the breaker opens: a try from before says nothing about
 	// what came after.
-	life   uint32
+	life uint32
+	// hoped: something was mended, and no probe has shown yet whether it was enough.
+	hoped  bool
 	recent window
 }
 
-// report takes in what became of a try.
-func (b *breaker) report(n int64, t Ticket, o Outcome) {
+// report takes in what became of a try. It reports whether a probe was of no use
+// although something had been mended.
+func (b *breaker) report(n int64, t Ticket, o Outcome) (inVain bool) {
 	if t.probe {
 		b.probing = false
-	}
-	if t.life != b.life {
-		return
 	}
 	why := Reason(0)
 	switch o.Class {
@@ -53,6 +53,11 @@ func (b *breaker) report(n int64, t Ticket, o Outcome) {
 	case fcm.Unavailable, fcm.Internal:
 		why = Storm
 	}
+	if t.life != b.life && !(t.probe && why == 0) { // a probe that came through is a good word, whenever it began
+		return false
+	}
+	inVain = b.hoped && why != 0
+	b.hoped = false
 	switch {
 	case b.why == 0 && why == Storm:
 		if b.recent.add(n, true); b.recent.storm() {
@@ -71,6 +76,17 @@ func (b *breaker) report(n int64, t Ticket, o Outcome) {
 	default:
 		b.open(n, why, mendProbe, o.RetryAfter)
 	}
+	return inVain
+}
+
+// mended has the next probe come at once, if it waits for an operator.
+func (b *breaker) mended(n int64) bool {
+	if b.why != Credential && b.why != Configuration {
+		return false
+	}
+	b.life++ // what was tried before says nothing of what there is now
+	b.next, b.backoff, b.hoped = n, mendProbe/2, true
+	return true
 }
 
 func (b *breaker) open(n int64, why Reason, backoff, retryAfter time.Duration) {

@@ -129,6 +129,103 @@ func TestTheOperatorsMattersHoldTheProject(t *testing.T) {
 	})
 }
 
+// Whoever mends what holds the project need not wait for the next probe.
+func TestS_17_S_27_WhatIsMendedIsTriedAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		class fcm.Class
+		why   pace.Reason
+	}{
+		{"S-17 a credential", fcm.Credential, pace.Credential},
+		{"S-27 a configuration", fcm.Configuration, pace.Configuration},
+	} {
+		held := func(t *testing.T) *clock {
+			c := newClock(t, quick())
+			c.try(device, pace.Outcome{Class: tt.class})
+			for _, wait := range []time.Duration{10, 20, 40} {
+				c.sleep(wait * time.Second)
+				c.try(device, pace.Outcome{Class: tt.class})
+			}
+			c.wantWait(tt.why, 80*time.Second)
+			return c
+		}
+		mend := func(c *clock) {
+			c.t.Helper()
+			if !c.g.Mended(c.now) {
+				c.t.Error("nothing was to be mended")
+			}
+			if why, left := c.g.Held(c.now); why != tt.why || left != 0 {
+				c.t.Errorf("held by %v for %v, want until the next try", why, left)
+			}
+		}
+		t.Run(tt.name+", and all is well", func(t *testing.T) {
+			c := held(t)
+			mend(c)
+			probe := c.admit(device).Ticket
+			c.wantWait(tt.why, 0) // one alone
+			if change := c.g.Report(c.now, probe, pace.Outcome{}); change != (pace.Change{Resumed: tt.why}) {
+				t.Errorf("change %+v, want it to go on", change)
+			}
+			c.admit(device)
+			c.admit(other)
+		})
+		t.Run(tt.name+", in vain", func(t *testing.T) {
+			c := held(t)
+			mend(c)
+			// The operator is told once more, and the waits begin anew.
+			if change := c.try(device, pace.Outcome{Class: tt.class}); change != (pace.Change{Held: tt.why, For: 10 * time.Second}) {
+				t.Errorf("change %+v, want it to be held still", change)
+			}
+			c.wantWait(tt.why, 10*time.Second)
+			c.sleep(10 * time.Second)
+			if change := c.try(device, pace.Outcome{Class: tt.class}); change != (pace.Change{}) {
+				t.Errorf("change %+v, want none", change)
+			}
+			c.wantWait(tt.why, 20*time.Second)
+		})
+		t.Run(tt.name+", while a probe is under way", func(t *testing.T) {
+			for _, word := range []fcm.Class{tt.class, fcm.Unavailable, fcm.Unregistered, 0} {
+				c := held(t)
+				c.sleep(80 * time.Second)
+				probe := c.admit(device).Ticket
+				c.sleep(time.Second)
+				mend(c)
+				c.wantWait(tt.why, 0)
+				change := c.g.Report(c.now, probe, pace.Outcome{Class: word})
+				if word == fcm.Unregistered || word == 0 {
+					if change != (pace.Change{Resumed: tt.why}) {
+						t.Errorf("%v: change %+v, want it to go on", word, change)
+					}
+					continue
+				}
+				// It began before: the next one counts, and comes at once.
+				if change != (pace.Change{}) {
+					t.Errorf("%v: change %+v, want none", word, change)
+				}
+				if change := c.try(device, pace.Outcome{}); change != (pace.Change{Resumed: tt.why}) {
+					t.Errorf("%v: change %+v, want it to go on", word, change)
+				}
+			}
+		})
+	}
+	t.Run("nothing else is mended", func(t *testing.T) {
+		c := newClock(t, quick())
+		if c.g.Mended(c.now) {
+			t.Error("nothing was broken")
+		}
+		late := c.admit(device).Ticket
+		if change := c.g.Report(c.now, late, pace.Outcome{Class: fcm.Credential}); change.Held != pace.Credential {
+			t.Errorf("change %+v, want it to be held", change)
+		}
+		c = newClock(t, quick())
+		c.outcomes(20, always(fcm.Unavailable))
+		if why, _ := c.g.Held(c.now); why != pace.Storm || c.g.Mended(c.now) {
+			t.Errorf("held by %v, want a storm, which nobody mends", why)
+		}
+		c.wantWait(pace.Storm, time.Second)
+	})
+}
+
 // outcomes reports a number of them, one each millisecond, and returns after
 // how many something changed; 0: nothing did.
 func (c *clock) outcomes(n int, of func(i int) fcm.Class) (int, pace.Change) {

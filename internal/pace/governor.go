@@ -118,7 +118,7 @@ type Outcome struct {
 
 // A Change is what an outcome changed for the whole project.
 type Change struct {
-	Held    Reason        // the project is held from now on
+	Held    Reason        // the project is held from now on, or still, after Mended
 	For     time.Duration // until the next probe, or until it goes on
 	Resumed Reason        // what held it does so no more
 }
@@ -238,11 +238,14 @@ func (g *Governor) Report(now time.Time, t Ticket, o Outcome) Change {
 		c = g.quota(n, t, o.RetryAfter)
 	}
 	was := g.breaker.why
-	g.breaker.report(n, t, o)
-	if is := g.breaker.why; is != was {
+	inVain := g.breaker.report(n, t, o)
+	is := g.breaker.why
+	if is != 0 && (is != was || inVain) {
+		c.Held, c.For = is, time.Duration(g.breaker.next-n)
+	}
+	if is != was {
 		c.Resumed = was
 		if is != 0 {
-			c.Held, c.For = is, time.Duration(g.breaker.next-n)
 			g.rate.fell(n)
 		} else {
 			g.rate.rose(n)
@@ -265,6 +268,17 @@ func (g *Governor) quota(n int64, t Ticket, retryAfter time.Duration) Change {
 	}
 	g.holding = true
 	return Change{Held: Quota, For: wait}
+}
+
+// Mended tells that an operator has changed what a credential or a configuration
+// depends on: if one of them holds the project, the next message may be tried at
+// once, alone, and if that was of no use the project is held anew. A failure of
+// what is under way does not count. It reports whether that is so.
+func (g *Governor) Mended(now time.Time) bool {
+	n := int64(now.Sub(g.epoch))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.breaker.mended(n)
 }
 
 // MayRepeat says whether a message that was tried before may be tried again
