@@ -114,6 +114,25 @@ func (l *Lane) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// Mended tells that an operator has changed something that may have held the
+// project: its credentials, say. If a credential or a configuration does hold it,
+// one message is tried at once, or the next one that comes; what becomes of it
+// decides about the others.
+func (l *Lane) Mended() {
+	now := time.Now()
+	var t turn
+	l.mu.Lock()
+	if l.isShut || !l.pace.Mended(now) {
+		l.mu.Unlock()
+		return
+	}
+	l.calls.Add(1)
+	defer l.calls.Done()
+	l.pump(now, &t)
+	l.mu.Unlock()
+	l.do(&t, now)
+}
+
 // shut takes no more messages and refuses those that are not in flight.
 func (l *Lane) shut() {
 	now := time.Now()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -782,5 +783,78 @@ func TestManyGoroutines(t *testing.T) {
 	}
 	if st := lane.State(); st.InFlight != 0 || st.Waiting != 0 {
 		t.Errorf("state %+v, want nothing left", st)
+	}
+}
+
+func TestS_17_S_27_WhatIsMendedIsTriedAtOnce(t *testing.T) {
+	for _, fail := range []error{credential(), configuration(403)} {
+		synctest.Test(t, func(t *testing.T) {
+			far := newFarEnd()
+			far.takes = 100 * time.Millisecond
+			var broken atomic.Bool
+			broken.Store(true)
+			far.fate = func(time.Duration, *downstream.Message) error {
+				if broken.Load() {
+					return fail
+				}
+				return nil
+			}
+			h := start(t, far, unlimited())
+			class := fail.(*fcm.SendError).Class //nolint:errorlint // as made above
+			word := map[fcm.Class]string{fcm.Credential: "credential", fcm.Configuration: "configuration"}[class]
+			h.submit(to("first"))
+			time.Sleep(time.Second)
+			var waiting []*result
+			for range 50 {
+				waiting = append(waiting, h.submit(to("waiting")))
+			}
+			// In vain: one of those that wait is tried, and all wait on.
+			h.lane.Mended()
+			time.Sleep(time.Second)
+			if n := far.between(time.Second, time.Hour); n != 1 {
+				t.Errorf("%d tries after it was mended in vain, want one", n)
+			}
+			h.wantEvents("100ms held "+word, "1.1s held "+word)
+			if got := h.holds()[1]; got.For != 10*time.Second || !errors.Is(got.Err, fail) {
+				t.Errorf("held %+v", got)
+			}
+			for _, r := range waiting[1:] {
+				r.wantNone(t)
+			}
+			// In earnest: one shows it, and the others follow.
+			broken.Store(false)
+			h.lane.Mended()
+			h.lane.Mended()
+			synctest.Wait()
+			if n := far.between(2*time.Second, time.Hour); n != 1 {
+				t.Errorf("%d tries at once, want one", n)
+			}
+			time.Sleep(200 * time.Millisecond)
+			synctest.Wait()
+			for _, r := range waiting[1:] {
+				r.wantAccepted(t)
+			}
+			h.wantEvents("100ms held "+word, "1.1s held "+word, "2.1s resumed "+word)
+
+			// Without a message, the next one that comes is it.
+			broken.Store(true)
+			h.submit(to("again"))
+			time.Sleep(time.Second)
+			h.lane.Mended()
+			broken.Store(false)
+			if st := h.lane.State().Pace; st.Held.String() != word || st.For != 0 {
+				t.Errorf("state %+v, want it held until the next try", st)
+			}
+			time.Sleep(time.Minute)
+			late := h.submit(to("late"))
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			late.wantAccepted(t)
+
+			if err := h.lane.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			h.lane.Mended() // nobody is there
+		})
 	}
 }
