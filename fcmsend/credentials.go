@@ -91,9 +91,10 @@ func Inline(data []byte) (Credentials, error) {
 	return c, nil
 }
 
-// File is [Inline] with the content of a file. While a sender is in use it
-// looks every few seconds whether the file has changed, and takes the new
-// content for its next token. Content that cannot be used is reported to
+// File is [Inline] with the content of a file. While a sender is in use, and
+// while FCM or the token endpoint refuses what it has, it looks every few seconds
+// whether the file has changed, and takes the new content for its next token.
+// Content that cannot be used is reported to
 // [Events], and the sender stays with what it had.
 func File(path string) (Credentials, error) {
 	f := &credentialFile{path: path}
@@ -198,13 +199,8 @@ type credentialFile struct {
 
 	mu    sync.Mutex // guards what follows
 	cur   *keyFile
-	stamp fileStamp // of the file when it was last read, good or not
-}
-
-// A fileStamp changes when a file does.
-type fileStamp struct {
-	size int64
-	time time.Time
+	seen  os.FileInfo // of the file when it was last read, good or not
+	wrong string      // why it could not be read the last time; empty: it could
 }
 
 func (f *credentialFile) String() string   { return f.path }
@@ -224,9 +220,10 @@ func (f *credentialFile) projectID() fcm.ProjectID {
 }
 
 // reload takes the file's new content and reports whether it did. A file that
-// has not changed since it was last read is left alone; so is what is in use
-// when the new content is no good. A file that is briefly missing, because it
-// is being replaced, is no change.
+// has not changed since it was last read is left alone: it is the same one, with
+// the same time and size. So is what is in use when the new content is no good.
+// A file that is briefly missing, because it is being replaced, is no change.
+// One that cannot be read is tried again, and complained of once.
 func (f *credentialFile) reload() (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -235,17 +232,16 @@ func (f *credentialFile) reload() (changed bool, err error) {
 		if f.cur != nil && errors.Is(err, os.ErrNotExist) {
 			return false, nil
 		}
-		return false, err
+		return false, f.unreadable(err)
 	}
-	stamp := fileStamp{info.Size(), info.ModTime()}
-	if stamp == f.stamp {
+	if f.seen != nil && os.SameFile(info, f.seen) && info.Size() == f.seen.Size() && info.ModTime().Equal(f.seen.ModTime()) {
 		return false, nil
 	}
-	f.stamp = stamp
 	data, err := readFile(f.path)
 	if err != nil {
-		return false, err
+		return false, f.unreadable(err)
 	}
+	f.seen, f.wrong = info, ""
 	next, err := parseCredentials(data)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", f.path, err)
@@ -255,6 +251,15 @@ func (f *credentialFile) reload() (changed bool, err error) {
 	}
 	f.cur = next
 	return true, nil
+}
+
+// unreadable is err, unless it was returned before. The lock is held.
+func (f *credentialFile) unreadable(err error) error {
+	if f.wrong == err.Error() {
+		return nil
+	}
+	f.wrong = err.Error()
+	return err
 }
 
 func readFile(path string) ([]byte, error) {

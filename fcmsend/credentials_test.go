@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +127,199 @@ func TestAChangedFileEndsAHold(t *testing.T) {
 		s.Send(t.Context(), toToken()) // notices
 		synctest.Wait()
 		send(t, s, toToken()).wantAccepted()
+	})
+}
+
+// Whoever is refused sends seldom: the file is watched all the same, until a
+// message shows that all is well.
+func TestS_17_S_27_AFileIsWatchedWhileItsCredentialsAreRefused(t *testing.T) {
+	refuse := map[string]func(h *tokenHost, w *far){
+		"S-17 by the token endpoint": func(h *tokenHost, _ *far) {
+			h.set(func(_ int, rw http.ResponseWriter) { rw.WriteHeader(400) })
+		},
+		"S-17 by FCM": func(_ *tokenHost, w *far) {
+			w.handle = func(r *request) { r.answer(401, `{"error":{"code":401,"status":"UNAUTHENTICATED"}}`) }
+		},
+		"S-27 for want of permission": func(_ *tokenHost, w *far) {
+			w.handle = func(r *request) { r.answer(403, `{"error":{"code":403,"status":"PERMISSION_DENIED"}}`) }
+		},
+	}
+	for name, refuse := range refuse {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			play(t, func(t *testing.T, w *far) {
+				path := filepath.Join(dir, "sa.json")
+				write := func(id string) {
+					t.Helper()
+					time.Sleep(time.Second) // a file of the same size is known by its time
+					if err := os.WriteFile(path, serviceAccount(map[string]string{"private_key_id": id}), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				write("key-1")
+				h := w.tokenHost()
+				w.handle = (*request).accept
+				cred, err := fcmsend.File(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var swaps atomic.Int32
+				s := w.senderWith(cred, &fcmsend.Options{Events: &fcmsend.Events{CredentialsSwapped: func() { swaps.Add(1) }}})
+				wantSwaps := func(want int32, when string) {
+					t.Helper()
+					synctest.Wait()
+					if n := swaps.Load(); n != want {
+						t.Fatalf("%s: %d swaps, want %d", when, n, want)
+					}
+				}
+				send(t, s, toToken()).wantAccepted()
+				write("key-2")
+				time.Sleep(time.Hour)
+				wantSwaps(0, "a sender that nobody uses") // all is well: it looks when it is used
+				send(t, s, toToken()).wantAccepted()
+				wantSwaps(1, "the next message")
+				time.Sleep(2 * time.Hour) // no token is left
+
+				refuse(h, w)
+				for range 2 {
+					class := map[bool]fcm.Class{true: fcm.Configuration, false: fcm.Credential}[strings.HasPrefix(name, "S-27")]
+					send(t, s, toToken()).wantError(class, false)
+					time.Sleep(time.Minute)
+				}
+				tokens := h.count()
+				time.Sleep(time.Hour)
+				if n := h.count() - tokens; n != 0 {
+					t.Errorf("%d tokens were asked for, and nobody wanted one", n)
+				}
+				h.set(func(_ int, rw http.ResponseWriter) {
+					time.Sleep(2 * time.Second)
+					giveToken(rw, "mended", 3599)
+				})
+				w.handle = func(r *request) {
+					if r.header["authorization"] != "Bearer mended" {
+						r.answer(403, `{"error":{"code":403,"status":"PERMISSION_DENIED"}}`)
+						return
+					}
+					r.accept()
+				}
+				write("key-3")
+				time.Sleep(5 * time.Second)
+				wantSwaps(2, "five seconds later")
+				// What is sent now waits for the new token, and there is one request.
+				send(t, s, toToken()).wantAccepted()
+				send(t, s, toToken()).wantAccepted()
+				time.Sleep(10 * time.Second)
+				if n := h.count() - tokens; n != 1 {
+					t.Errorf("%d tokens were asked for, want one", n)
+				}
+				write("key-4")
+				time.Sleep(time.Hour)
+				wantSwaps(2, "all is well again")
+			})
+		})
+	}
+}
+
+func TestARefusalOfWhatWasReplacedMeanwhileIsNobodysAnswer(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path := filepath.Join(dir, "sa.json")
+		os.WriteFile(path, serviceAccount(nil), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		w.handle = (*request).accept
+		h := w.tokenHost()
+		h.set(func(n int, rw http.ResponseWriter) {
+			time.Sleep(8 * time.Second)
+			if n == 1 {
+				rw.WriteHeader(400)
+				return
+			}
+			giveToken(rw, "second", 3599)
+		})
+		cred, err := fcmsend.File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.senderWith(cred, &fcmsend.Options{Events: &fcmsend.Events{
+			TokenFailed: func(err error, _ time.Time) { t.Errorf("told of %v", err) },
+		}})
+		first := send(t, s, toToken())
+		time.Sleep(6 * time.Second)
+		os.WriteFile(path, serviceAccount(map[string]string{"private_key_id": "key-2"}), 0o600)
+		os.Chtimes(path, time.Now(), time.Now())
+		second := send(t, s, toToken()) // notices
+		time.Sleep(10*time.Second - 1)
+		synctest.Wait()
+		if h.count() != 2 {
+			t.Errorf("%d tokens were asked for", h.count())
+		}
+		time.Sleep(1)
+		first.wantAccepted()
+		second.wantAccepted()
+	})
+}
+
+func TestAFileThatIsReplacedByOneOfTheSameTimeAndSizeIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path, next, began := filepath.Join(dir, "sa.json"), filepath.Join(dir, "next.json"), time.Now()
+		for at, id := range map[string]string{path: "key-1", next: "key-2"} {
+			os.WriteFile(at, serviceAccount(map[string]string{"private_key_id": id}), 0o600)
+			os.Chtimes(at, began, began)
+		}
+		h := w.tokenHost()
+		w.handle = (*request).accept
+		cred, err := fcmsend.File(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var swaps atomic.Int32
+		var broken []error
+		s := w.senderWith(cred, &fcmsend.Options{Events: &fcmsend.Events{
+			CredentialsSwapped: func() { swaps.Add(1) },
+			CredentialsBroken:  func(err error) { broken = append(broken, err) },
+		}})
+		flow := func(seconds int) {
+			t.Helper()
+			for range seconds {
+				send(t, s, toToken()).wantAccepted()
+				synctest.Wait()
+				time.Sleep(time.Second)
+			}
+		}
+		flow(1)
+		if err := os.Rename(next, path); err != nil {
+			t.Fatal(err)
+		}
+		flow(7)
+		if swaps.Load() != 1 || h.count() != 2 || len(broken) != 0 {
+			t.Errorf("%d swaps, %d tokens, %v", swaps.Load(), h.count(), broken)
+		}
+		// What cannot be read is told once, and read when it can be, whatever its time.
+		if err := errors.Join(os.Rename(path, next), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		flow(30)
+		if swaps.Load() != 1 || len(broken) != 1 {
+			t.Errorf("%d swaps, errors %v", swaps.Load(), broken)
+		}
+		if err := errors.Join(os.Remove(path), os.WriteFile(path, serviceAccount(nil), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		flow(7)
+		if swaps.Load() != 2 || len(broken) != 1 {
+			t.Errorf("%d swaps, errors %v", swaps.Load(), broken)
+		}
+		if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		flow(7)
+		if len(broken) != 2 {
+			t.Errorf("errors %v, want it to be told again", broken)
+		}
 	})
 }
 

@@ -11,8 +11,10 @@ type Events struct {
 	// TokenFailed is called when none could be got, or when FCM has refused the
 	// one just got. Before next nobody is asked for another.
 	TokenFailed func(err error, next time.Time)
-	// CredentialsSwapped is called when a changed credential file was taken, and
-	// CredentialsBroken when it was not: the sender stays with what it had.
+	// CredentialsSwapped is called when a changed credential file was taken: its
+	// access token is being fetched, and if the old ones had been refused, a
+	// message that is sent from now on waits for it. CredentialsBroken is called
+	// when it was not taken: the sender stays with what it had.
 	CredentialsSwapped func()
 	CredentialsBroken  func(err error)
 

@@ -86,6 +86,24 @@ func (s *Sender) Send(ctx context.Context, r *fcm.SendRequest) (Result, error) {
 // waits for an access token and for a place on a connection no longer than until
 // by, and is not sent if there was none. The answer to what was written is awaited all the same.
 func (s *Sender) SendBy(ctx context.Context, r *fcm.SendRequest, by time.Time) (Result, error) {
+	result, failure := s.send(ctx, r, by)
+	if failure == nil {
+		s.tokens.trouble(false)
+		return result, nil
+	}
+	switch failure.Class {
+	case fcm.Credential, fcm.Configuration:
+		s.tokens.trouble(true)
+	case fcm.Unavailable, fcm.Internal: // says nothing of the credentials
+	default:
+		if failure.Reply != nil {
+			s.tokens.trouble(false)
+		}
+	}
+	return result, failure
+}
+
+func (s *Sender) send(ctx context.Context, r *fcm.SendRequest, by time.Time) (Result, *fcm.SendError) {
 	if err := r.Validate(); err != nil {
 		return Result{}, &fcm.SendError{Class: fcm.InvalidMessage, Err: err}
 	}

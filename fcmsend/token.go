@@ -43,6 +43,7 @@ type tokens struct {
 
 	cur      atomic.Pointer[accessToken] // written under mu
 	nextPoll atomic.Int64                // Unix nanoseconds; when to look at the file again
+	broken   atomic.Bool                 // see trouble; written under mu
 
 	mu        sync.Mutex // guards what follows
 	running   sync.WaitGroup
@@ -52,7 +53,8 @@ type tokens struct {
 	refused   string  // header of the token that FCM refused last; empty: none since one worked
 	failures  int     // in a row
 	notBefore time.Time
-	failure   error // why, while there are failures
+	failure   error       // why, while there are failures
+	watch     *time.Timer // of lookAgain; nil: it was never needed
 }
 
 // A flight is one request for a token. Whoever waits reads err after done.
@@ -71,6 +73,9 @@ func newTokens(cred Credentials, client *http.Client, events *Events) *tokens {
 func (t *tokens) close() {
 	t.mu.Lock()
 	t.closed = true
+	if t.watch != nil {
+		t.watch.Stop()
+	}
 	t.mu.Unlock()
 	t.cancel()
 	t.running.Wait()
@@ -144,10 +149,19 @@ func (t *tokens) refresh(f *flight) {
 	}
 
 	t.mu.Lock()
+	t.flight = nil
+	if t.again && !t.closed && (err != nil || t.broken.Load()) {
+		// It was asked for with what is in use no more: whoever waits for it waits
+		// for the next one.
+		t.again = false
+		t.start()
+		t.mu.Unlock()
+		close(f.done)
+		return
+	}
 	if err == nil && next.header == t.refused && t.failures == 0 {
 		err = errRefused // asking FCM again with the same would change nothing
 	}
-	t.flight = nil
 	f.err = err
 	if err == nil {
 		next.trial = t.refused != ""
@@ -238,19 +252,28 @@ func (t *tokens) accept(tok *accessToken) {
 }
 
 // poll looks at the credential file, if there is one, now and then. The lock is
-// held; the file is read without it.
+// held.
 func (t *tokens) poll(now time.Time) {
-	file, ok := t.cred.(interface{ reload() (bool, error) })
-	if !ok {
+	switch {
+	case t.file() == nil:
 		t.nextPoll.Store(1<<63 - 1)
-		return
+	case now.UnixNano() >= t.nextPoll.Load():
+		t.look(now)
 	}
-	if now.UnixNano() < t.nextPoll.Load() {
-		return
-	}
+}
+
+// file is what follows a file in the credentials; nil: nothing does.
+func (t *tokens) file() interface{ reload() (bool, error) } {
+	file, _ := t.cred.(interface{ reload() (bool, error) })
+	return file
+}
+
+// look reads the file if it has changed. The lock is held; the file is read
+// without it.
+func (t *tokens) look(now time.Time) {
 	t.nextPoll.Store(now.Add(filePoll).UnixNano())
 	t.running.Go(func() {
-		changed, err := file.reload()
+		changed, err := t.file().reload()
 		if err != nil && t.events.CredentialsBroken != nil {
 			t.events.CredentialsBroken(err)
 		}
@@ -260,6 +283,9 @@ func (t *tokens) poll(now time.Time) {
 		t.mu.Lock()
 		// What was known of the old credentials says nothing of the new ones.
 		t.refused, t.failures, t.failure, t.notBefore = "", 0, nil, time.Time{}
+		if t.broken.Load() {
+			t.cur.Store(nil) // nothing came of it but trouble
+		}
 		switch {
 		case t.closed:
 		case t.flight != nil:
@@ -272,6 +298,40 @@ func (t *tokens) poll(now time.Time) {
 			t.events.CredentialsSwapped()
 		}
 	})
+}
+
+// trouble says whether the last word of FCM or of the token endpoint was one
+// that an operator must act upon. While it was, the file is looked at all the
+// time: whoever sends may wait for minutes before the next try, and it is the
+// change that is waited for.
+func (t *tokens) trouble(is bool) {
+	if t.broken.Load() == is || t.file() == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.broken.Swap(is) == is {
+		return
+	}
+	switch {
+	case !is:
+		t.watch.Stop()
+	case t.watch == nil:
+		t.watch = time.AfterFunc(filePoll, t.lookAgain)
+	default:
+		t.watch.Reset(filePoll)
+	}
+}
+
+// lookAgain is what the timer of trouble does.
+func (t *tokens) lookAgain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || !t.broken.Load() {
+		return
+	}
+	t.look(time.Now())
+	t.watch.Reset(filePoll)
 }
 
 // newAccessToken sets the times. A token that lives shortly keeps half its life
