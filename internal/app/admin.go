@@ -51,7 +51,8 @@ type readiness struct {
 type projectReady struct {
 	Project string `json:"project"`
 	// State is ok; held: the far end takes nothing at present, and messages wait
-	// as long as they may; full: nothing more can wait.
+	// as long as they may, or no message has shown yet that what held the project
+	// is mended; full: nothing more can wait.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 }

@@ -146,8 +146,14 @@ func parseOptions(p *config.Project) *translate.LegacyOptions {
 func (a *App) fcm(ctx context.Context, r *project, startWithin time.Duration) (downstream.Transport, error) {
 	words := translateOf(r.cfg)
 	words.Ignored = func(n int) { a.obs.Ignored(r.cfg.Name, n) }
+	events := a.obs.FCM(r.cfg.Name)
+	tell := events.CredentialsSwapped
+	events.CredentialsSwapped = func() {
+		tell()
+		r.lane.Mended() // there is one: nobody else uses the sender
+	}
 	var err error
-	if r.sender, err = newSender(ctx, r.cfg, words, &a.opt, a.obs.FCM(r.cfg.Name)); err != nil {
+	if r.sender, err = newSender(ctx, r.cfg, words, &a.opt, events); err != nil {
 		return nil, err
 	}
 	return tofcm.New(r.sender, &tofcm.Options{Translate: words, StartWithin: startWithin}), nil
