@@ -20,8 +20,11 @@ type Sender interface {
 // handler is done with it: when it returned nil, and also when it failed for
 // good, since there is no nack in this direction. An error that wraps
 // [ErrTryAgain] puts the message back in its place: it is handled again after
-// 1, 2, 4, 8 and 16 s. ctx ends with the pool, not with the stream that brought
-// the message. out is the pool, for answers; for a stream of [Dial]'s it is the [Session].
+// 1, 2, 4, 8 and 16 s. One that wraps [ErrUnhandled] leaves the message unacked.
+// ctx ends with the pool, not with the stream that brought the message; a
+// Shutdown lets handlers end first. A message is left unacked, too, whose
+// handler then asks for another try, or fails by [ErrClosed] since nothing more
+// is sent. out is the pool, for answers; for a stream of [Dial]'s it is the [Session].
 //
 // A message may come twice; the second copy of one that was handled is acked
 // without another call, as far as the last 10,000 go ([Options.Repeats] changes
@@ -64,6 +67,11 @@ type originKey struct{}
 // ErrTryAgain asks for another try when a handler's error wraps it.
 var ErrTryAgain = errors.New("try again")
 
+// ErrUnhandled leaves a message unacked when a handler's error wraps it: this
+// program will not handle it. The server brings it again, to whoever is there,
+// when the stream is gone; until then it holds a place of the server's window.
+var ErrUnhandled = errors.New("left unhandled")
+
 const (
 	maxTries = 6      // calls of a handler for one message
 	inboxMax = 1_000  // messages, and receipts apart from them, that wait for a handler; and copies of one
@@ -78,11 +86,14 @@ type inbox struct {
 	// Written by take, never closed; read by the workers.
 	upstream chan *delivery
 	receipts chan *delivery
+	closing  chan struct{} // closed by close: no handler begins any more
+	over     chan struct{} // closed when run is done: none is under way
 
-	mu   sync.Mutex // guards what follows, and the deliveries' fields
-	seen map[inboxKey]*delivery
-	old  []inboxKey // a ring of handled ones, in the order of their end
-	next int
+	mu       sync.Mutex // guards what follows, and the deliveries' fields
+	seen     map[inboxKey]*delivery
+	old      []inboxKey // a ring of handled ones, in the order of their end
+	next     int
+	isClosed bool
 }
 
 // An inboxKey names a message: ids are unique for one device only.
@@ -106,7 +117,19 @@ func newInbox(opt *Options, out Sender) *inbox {
 	return &inbox{
 		opt: opt, out: out,
 		upstream: make(chan *delivery, inboxMax), receipts: make(chan *delivery, inboxMax),
+		closing: make(chan struct{}), over: make(chan struct{}),
 		seen: make(map[inboxKey]*delivery),
+	}
+}
+
+// close lets no handler begin any more: what waits is not acked, and will come
+// again. Those under way go on.
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.isClosed {
+		b.isClosed = true
+		close(b.closing)
 	}
 }
 
@@ -149,6 +172,10 @@ func (b *inbox) take(s *Session, m ccs.FromServer) bool {
 		}
 		d.origin.again = true
 	}
+	if b.isClosed {
+		b.mu.Unlock()
+		return true
+	}
 	d.streams = append(d.streams, s)
 	if planted == "early_ack" {
 		s.ack(d.ack)
@@ -173,10 +200,11 @@ func (b *inbox) unhandled(m ccs.FromServer) {
 	}
 }
 
-// run handles messages until ctx ends, on as many goroutines as the options
-// say for either kind. What is not handled then is not acked, and will come
-// again.
+// run handles messages until ctx ends or the inbox is closed, on as many
+// goroutines as the options say for either kind. What is not handled then is not
+// acked, and will come again. It is called once.
 func (b *inbox) run(ctx context.Context) {
+	defer close(b.over)
 	var workers sync.WaitGroup
 	for range b.opt.Handlers {
 		workers.Go(func() { b.serve(ctx, b.upstream) })
@@ -190,20 +218,40 @@ func (b *inbox) serve(ctx context.Context, work <-chan *delivery) {
 		select {
 		case d := <-work:
 			err := b.handle(ctx, d)
-			if ctx.Err() != nil {
+			switch {
+			case ctx.Err() != nil:
 				b.forget(d)
 				return
+			case b.leaves(err):
+				b.forget(d)
+			default:
+				b.finish(d, err)
 			}
-			b.finish(d, err)
+		case <-b.closing:
+			return
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+// leaves reports whether a message whose handler returned err is left unacked.
+func (b *inbox) leaves(err error) bool {
+	if errors.Is(err, ErrUnhandled) {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.isClosed && (errors.Is(err, ErrTryAgain) || errors.Is(err, ErrClosed))
+}
+
 // handle calls the handler, again if it asks for it.
 func (b *inbox) handle(ctx context.Context, d *delivery) error {
 	b.mu.Lock()
+	if b.isClosed {
+		b.mu.Unlock()
+		return ErrUnhandled
+	}
 	d.started = true
 	b.mu.Unlock()
 	ctx = context.WithValue(ctx, originKey{}, d.origin)
@@ -217,6 +265,9 @@ func (b *inbox) handle(ctx context.Context, d *delivery) error {
 		select {
 		case <-t.C:
 			wait *= 2
+		case <-b.closing:
+			t.Stop()
+			return err
 		case <-ctx.Done():
 			t.Stop()
 			return ctx.Err()

@@ -374,25 +374,37 @@ func (p *Pool) unfinished() []*call {
 }
 
 // Shutdown takes no more messages, waits until every one has its final answer
-// or ctx ends, says goodbye on every stream and waits for their end. It returns
-// ctx's error if messages were left; their senders then learn [ErrOutcomeUnknown],
-// or [ErrClosed] if they were never written. [Pool.Run] may begin meanwhile: a
-// program that has just said go need not wait for it.
+// and every handler that is under way has returned, or ctx ends, says goodbye on
+// every stream and waits for their end. No handler begins any more: what comes
+// from devices is left unacked, and will come again. It returns ctx's error if
+// messages or handlers were left; the messages' senders then learn
+// [ErrOutcomeUnknown], or [ErrClosed] if they were never written, and the
+// handlers' contexts end. [Pool.Run] may begin meanwhile: a program that has just
+// said go need not wait for it.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	p.inbox.close()
+	var left []chan struct{} // each is closed when that is done
 	p.mu.Lock()
 	p.shut()
-	var empty chan struct{}
 	if len(p.calls) > 0 && !p.isClosed {
 		if p.empty == nil {
 			p.empty = make(chan struct{})
 		}
-		empty = p.empty
+		left = append(left, p.empty)
+	}
+	if p.started {
+		left = append(left, p.inbox.over)
 	}
 	p.mu.Unlock()
 	var err error
-	if empty != nil {
+	for _, done := range left {
 		select {
-		case <-empty:
+		case <-done:
+			continue
+		default:
+		}
+		select {
+		case <-done:
 		case <-p.ended:
 		case <-ctx.Done():
 			err = ctx.Err()

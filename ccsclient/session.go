@@ -453,15 +453,25 @@ func (s *Session) ack(a *ccs.Ack) {
 }
 
 // Shutdown takes no more messages, waits until everything written is answered
-// or ctx ends, says goodbye and waits for the stream's end. Run must be running.
+// and every handler under way has returned, or ctx ends, says goodbye and waits
+// for the stream's end. No handler begins any more. Run must be running.
 func (s *Session) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.leaving = true
 	s.mu.Unlock()
+	s.inbox.close()
 	var err error
 	for err == nil && s.State().InFlight > 0 {
 		select {
 		case <-s.room:
+		case <-s.over:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err == nil {
+		select {
+		case <-s.inbox.over:
 		case <-s.over:
 		case <-ctx.Done():
 			err = ctx.Err()
