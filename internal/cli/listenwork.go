@@ -42,24 +42,23 @@ func (l *listening) receipt(ctx context.Context, r *ccs.Receipt) error {
 }
 
 // handle shows a message and does the work for it. What is not to be acked is
-// held until the streams are gone: ctx ends then.
+// left unhandled.
 func (l *listening) handle(ctx context.Context, m ccs.FromServer, do func(line *listenLine, tries int) error) error {
 	line := lineOf(m)
 	d := ccsclient.DeliveryOf(ctx)
 	line.Stream, line.Redelivered = d.Stream.ID, d.Redelivered
-	hold := func() error {
+	leave := func() error {
 		l.rest(line.key())
-		<-ctx.Done()
-		return ctx.Err()
+		return ccsclient.ErrUnhandled
 	}
 	tries := l.begin(line.key())
 	if tries == 0 {
-		return hold()
+		return leave()
 	}
 	if tries == 1 {
 		if err := l.print(&line); err != nil {
 			l.stop(fmt.Errorf("stdout: %w: what was not written is not acked, and will come again", err))
-			return hold()
+			return leave()
 		}
 	}
 	if line.Redelivered {
@@ -69,7 +68,7 @@ func (l *listening) handle(ctx context.Context, m ccs.FromServer, do func(line *
 	switch {
 	case l.commands.Err() != nil && err != nil:
 		l.say("%s %s was broken off: it is not acked, and will come again", line.Kind, line.who())
-		return hold()
+		return leave()
 	case errors.Is(err, ccsclient.ErrTryAgain):
 		l.rest(line.key())
 	}
