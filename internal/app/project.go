@@ -31,7 +31,8 @@ type project struct {
 	parse  *translate.LegacyOptions
 	sender *fcmsend.Sender    // of transport fcm
 	pool   *ccsclient.Pool    // of transport ccs
-	stop   context.CancelFunc // ends the pool's handlers
+	leave  context.CancelFunc // tells what comes from the far end that the pool is about to close
+	stop   context.CancelFunc // ends the lane's and the pool's Run
 	done   chan struct{}      // closed when nothing of it runs any more
 }
 
@@ -82,7 +83,8 @@ func (a *App) openProject(ctx context.Context, cfg *config.Config, p *config.Pro
 func (r *project) close(ctx context.Context) {
 	_ = r.lane.Shutdown(ctx) // the context's: then what was on its way was cut, and answered so
 	if r.pool != nil {
-		_ = r.pool.Shutdown(ctx)
+		r.leave()
+		_ = r.pool.Shutdown(ctx) // the context's: the rest has been cut
 	}
 	r.stop()
 	<-r.done
@@ -251,8 +253,10 @@ func (a *App) farCCS(r *project, startWithin time.Duration) (downstream.Transpor
 		return nil, nil, err
 	}
 	opt.Dial, opt.Events, opt.RetryMax = a.opt.Dial, a.obs.Far(r.cfg.Name, f.Endpoint), -1
+	leaving, leave := context.WithCancel(context.Background())
+	r.leave = leave
 	if len(r.cfg.Upstream.To) > 0 && a.ccs != nil {
-		up := &upstream{server: a.ccs, sender: r.cfg.Sender()}
+		up := &upstream{server: a.ccs, sender: r.cfg.Sender(), closing: leaving.Done()}
 		opt.Upstream, opt.Receipts = up.message, up.receipt
 		// As many as the far end leaves unacked: one that waits for its app
 		// server holds back no other.

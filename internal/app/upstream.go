@@ -26,91 +26,132 @@ const (
 func ccsSender(id string) ccs.SenderID { return ccs.SenderID(id) }
 
 // An upstream hands what comes from a far end to the app servers of one sender
-// id. It returns nil, which acks towards the far end, when an app server has
-// acked; while none is there the far end goes unacked, and keeps the message.
+// id. Its handlers return nil, which acks towards the far end, when an app server
+// has acked; while none is there the far end goes unacked, and keeps the message.
 type upstream struct {
 	server *ccsserver.Server
 	sender ccs.SenderID
+	// closing is closed when the pool is about to be shut down. What no app server
+	// has is left to the far end then; of what one has, the ack is awaited.
+	closing <-chan struct{}
 	// acksNoReceipts: the last receipt that was waited for was never acked. Many
 	// old app servers ack none.
 	acksNoReceipts atomic.Bool
 }
 
-// message is a [ccsclient.UpstreamHandler].
-func (u *upstream) message(ctx context.Context, _ ccsclient.Sender, m *ccs.Upstream) error {
+// An offer is a message on its way to the app servers.
+type offer struct {
+	written atomic.Bool            // to one of them
+	told    chan struct{}          // of room for one: it was written
+	ended   chan ccsserver.Outcome // of room for one
+}
+
+// offer offers m, and waits until there is room for it.
+func (u *upstream) offer(ctx context.Context, m ccs.FromServer) (*offer, error) {
+	o := &offer{told: make(chan struct{}, 1), ended: make(chan ccsserver.Outcome, 1)}
 	for {
-		err := u.server.Deliver(ctx, u.sender, m)
+		err := u.server.Offer(u.sender, m, ccsserver.OfferOptions{
+			Offered: func(string, int) {
+				o.written.Store(true)
+				select {
+				case o.told <- struct{}{}:
+				default:
+				}
+			},
+			Done: func(end ccsserver.Outcome) {
+				if _, is := m.(*ccs.Receipt); is && end == ccsserver.Acked {
+					u.acksNoReceipts.Store(false)
+				}
+				o.ended <- end
+			},
+		})
 		switch {
+		case err == nil:
+			return o, nil
 		case errors.Is(err, ccsserver.ErrFull), errors.Is(err, ccsserver.ErrInWork):
 			// In work: a copy came while the first one, of a stream that is
 			// gone, still waits for its ack.
-			if err := pause(ctx, roomAgain); err != nil {
-				return err
-			}
-			continue
 		case errors.Is(err, ccsserver.ErrClosed):
-			<-ctx.Done() // we are about to end; anything else would ack it
+			return nil, errLeft
+		default:
+			return nil, err
+		}
+		select {
+		case <-time.After(roomAgain):
+		case <-u.closing:
+			return nil, errLeft
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// errLeft leaves a message to the far end, which brings it again.
+var errLeft = fmt.Errorf("app: no app server has it: %w", ccsclient.ErrUnhandled)
+
+// message is a [ccsclient.UpstreamHandler].
+func (u *upstream) message(ctx context.Context, _ ccsclient.Sender, m *ccs.Upstream) error {
+	o, err := u.offer(ctx, m)
+	if err != nil {
+		return err
+	}
+	closing := u.closing
+	for {
+		select {
+		case end := <-o.ended:
+			switch end {
+			case ccsserver.Acked:
+				return nil
+			case ccsserver.Expired:
+				return fmt.Errorf("app: upstream message %s: %w", m.MessageID, ccsserver.ErrExpired)
+			default: // the server closed
+				return errLeft
+			}
+		case <-closing:
+			if !o.written.Load() {
+				return errLeft
+			}
+			closing = nil
+		case <-ctx.Done():
 			return ctx.Err()
 		}
-		return err
 	}
 }
 
 // receipt is a [ccsclient.ReceiptHandler]. A receipt that was written to an app
 // server which acks none is done with.
 func (u *upstream) receipt(ctx context.Context, r *ccs.Receipt) error {
-	offered, ended := make(chan struct{}, 1), make(chan ccsserver.Outcome, 1)
-	opt := ccsserver.OfferOptions{
-		Offered: func(string, int) {
-			select {
-			case offered <- struct{}{}:
-			default:
-			}
-		},
-		Done: func(o ccsserver.Outcome) {
-			if o == ccsserver.Acked {
-				u.acksNoReceipts.Store(false)
-			}
-			ended <- o
-		},
+	o, err := u.offer(ctx, r)
+	if err != nil {
+		return err
 	}
-	for {
-		err := u.server.Offer(u.sender, r, opt)
-		if err == nil {
-			break
-		}
-		if errors.Is(err, ccsserver.ErrClosed) {
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		if err := pause(ctx, roomAgain); err != nil {
-			return err
-		}
-	}
+	closing := u.closing
 	var patience <-chan time.Time
 	for {
 		select {
-		case o := <-ended:
-			if o == ccsserver.Dropped && patience == nil { // never written: the server closed
-				<-ctx.Done()
-				return ctx.Err()
-			}
-			if o == ccsserver.Expired {
+		case end := <-o.ended:
+			switch {
+			case end == ccsserver.Dropped && !o.written.Load(): // the server closed
+				return errLeft
+			case end == ccsserver.Expired:
 				return fmt.Errorf("app: receipt %s: %w", r.MessageID, ccsserver.ErrExpired)
 			}
 			return nil
-		case <-offered:
+		case <-o.told:
 			if u.acksNoReceipts.Load() {
 				return nil
 			}
 			if patience == nil {
-				t := time.NewTimer(receiptPatience)
-				defer t.Stop()
-				patience = t.C
+				patience = time.After(receiptPatience)
 			}
 		case <-patience:
 			u.acksNoReceipts.Store(true)
 			return nil
+		case <-closing:
+			if !o.written.Load() {
+				return errLeft
+			}
+			closing = nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -191,31 +191,94 @@ func TestACopyWaitsForTheFirst(t *testing.T) {
 	})
 }
 
-// On the way out nothing is acked that nobody took.
+// On the way out nothing is acked that nobody took, and nobody waits for it.
 func TestNothingIsAckedWhenTheServerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, ccsserver.Options{})
-		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 4)
 		hand := func() {
-			go func() {
-				done <- d.up.message(ctx, nil, &ccs.Upstream{From: "d", Category: "app", MessageID: "u-1", Data: map[string]string{}})
-			}()
-			go func() { done <- d.up.receipt(ctx, receipt()) }()
+			go func() { done <- d.up.message(t.Context(), nil, upstreamOf("u-1")) }()
+			go func() { done <- d.up.receipt(t.Context(), receipt()) }()
 			synctest.Wait()
 		}
 		hand() // before
-		d.srv.Close()
-		hand() // after
 		time.Sleep(time.Minute)
 		if len(done) != 0 {
-			t.Fatalf("it returned %v, which acks", <-done)
+			t.Fatalf("it returned %v, and nobody was there", <-done)
 		}
-		cancel()
+		d.srv.Close()
+		hand() // after
 		for range 4 {
-			if err := <-done; !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
+			select {
+			case err := <-done:
+				if !errors.Is(err, ccsclient.ErrUnhandled) {
+					t.Errorf("got %v, which acks", err)
+				}
+			default:
+				t.Fatal("it waits for a server that is closed")
 			}
 		}
+	})
+}
+
+func upstreamOf(id ccs.MessageID) *ccs.Upstream {
+	return &ccs.Upstream{From: "d", Category: "app", MessageID: id, Data: map[string]string{}}
+}
+
+// When the pool is about to close, what no app server has is left to the far end
+// at once; the ack of what one has is awaited.
+func TestWhatNobodyHasIsLeftToTheFarEnd(t *testing.T) {
+	play := func(f func(d *desk, leave func(), hand func(n int) (messages, receipts chan error))) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t, ccsserver.Options{MaxWaiting: 1})
+			leaving, leave := context.WithCancel(context.Background())
+			d.up.closing = leaving.Done()
+			f(d, leave, func(n int) (chan error, chan error) {
+				messages, receipts := make(chan error, n), make(chan error, n)
+				for i := range n {
+					go func() { messages <- d.up.message(t.Context(), nil, upstreamOf(ccs.MessageID(fmt.Sprint("u-", i)))) }()
+					go func() { receipts <- d.up.receipt(t.Context(), receipt()) }()
+				}
+				synctest.Wait()
+				return messages, receipts
+			})
+			leave()
+		})
+	}
+	t.Run("nobody is there", func(t *testing.T) {
+		play(func(d *desk, leave func(), hand func(int) (chan error, chan error)) {
+			messages, receipts := hand(3) // one of each waits, the others wait for room
+			time.Sleep(time.Minute)
+			leave()
+			synctest.Wait()
+			if len(messages) != 3 || len(receipts) != 3 {
+				t.Fatalf("%d messages and %d receipts are left at once, want all", len(messages), len(receipts))
+			}
+			for range 3 {
+				if a, b := <-messages, <-receipts; !errors.Is(a, ccsclient.ErrUnhandled) || !errors.Is(b, ccsclient.ErrUnhandled) {
+					t.Errorf("got %v and %v, which ack", a, b)
+				}
+			}
+		})
+	})
+	t.Run("an app server has them", func(t *testing.T) {
+		play(func(d *desk, leave func(), hand func(int) (chan error, chan error)) {
+			end := make(chan struct{})
+			defer d.appServer(ccsclient.Options{
+				Upstream: func(context.Context, ccsclient.Sender, *ccs.Upstream) error { <-end; return nil },
+				Receipts: func(context.Context, *ccs.Receipt) error { <-end; return nil },
+			})()
+			messages, receipts := hand(1)
+			leave()
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if len(messages) != 0 || len(receipts) != 0 {
+				t.Fatal("it was not waited for")
+			}
+			close(end)
+			if a, b := <-messages, <-receipts; a != nil || b != nil {
+				t.Errorf("got %v and %v", a, b)
+			}
+		})
 	})
 }
