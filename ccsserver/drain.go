@@ -153,6 +153,12 @@ func (s *session) callLast() {
 
 // closeIfIdle closes a draining stream that has waited long enough and on
 // which nothing is unanswered, either way. What was read is still answered.
+//
+// A stream with an unacked upstream message is not idle. An ack counts only on
+// the stream that carried the message, and app servers are told to go on acking
+// there: whoever is at work with it would get it once more if the stream closed
+// under it. One that never acks costs the drain its whole limit, and nothing else.
+// Receipts do not count: many app servers ack none.
 func (s *session) closeIfIdle() {
 	if !s.draining.Load() {
 		return

@@ -341,6 +341,20 @@ func TestS69_TheEndOfADrain(t *testing.T) {
 			p.wantClosed(end)
 		})
 	})
+	t.Run("one that waits for an ack of a receipt waits for nothing", func(t *testing.T) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			p := srv.bind(t)
+			rec := srv.offer(t, receiptOf("39"))
+			p.want(receipt("39"))
+			settle()
+			srv.Drain(ccsserver.DrainOptions{})
+			p.want(control)
+			time.Sleep(time.Second)
+			p.wantClosed(end)
+			rec.want(t, 0, 1)
+			srv.bind(t).want(receipt("39"))
+		})
+	})
 	t.Run("any closes within thirty seconds", func(t *testing.T) {
 		play(t, &ccsserver.Options{AnswerTimeout: time.Hour}, func(t *testing.T, srv *server) {
 			srv.hold()
