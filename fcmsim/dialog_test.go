@@ -104,16 +104,21 @@ func login(t testing.TB, conn net.Conn, sim *fcmsim.Sim) (*app, error) {
 	return a, nil
 }
 
-func (a *app) send(m ccs.FromApp) {
+// send sends messages, all of them in one write: they arrive together.
+func (a *app) send(all ...ccs.FromApp) {
 	a.t.Helper()
-	if err := a.write(m); err != nil {
+	if err := a.write(all...); err != nil {
 		a.t.Fatal(err)
 	}
 }
 
-func (a *app) write(m ccs.FromApp) error {
-	b := append([]byte(`<message><gcm xmlns="google:mobile:data">`), ccs.AppendFromApp(nil, m)...)
-	_, err := a.conn.Write(append(b, `</gcm></message>`...))
+func (a *app) write(all ...ccs.FromApp) error {
+	var b []byte
+	for _, m := range all {
+		b = append(b, `<message><gcm xmlns="google:mobile:data">`...)
+		b = append(ccs.AppendFromApp(b, m), `</gcm></message>`...)
+	}
+	_, err := a.conn.Write(b)
 	return err
 }
 

@@ -70,9 +70,7 @@ func TestFaults(t *testing.T) {
 		inBubble(t, fcmsim.Options{}, func(b *bench) {
 			a, token := b.login(), b.Tokens()[0]
 			b.fault(fcmsim.Fault{Cut: true, Next: 1})
-			for _, id := range []ccs.MessageID{"m-1", "m-2"} {
-				a.send(down(token, id))
-			}
+			a.send(down(token, "m-1"), down(token, "m-2")) // the second must not find the stream cut
 			a.wantEnd()
 			b.wantIDs(token)
 			again := b.login()
