@@ -201,7 +201,7 @@ func (s *Sim) newServer() (*ccsserver.Server, error) {
 // certNames are what clients may call the endpoint.
 func (s *Sim) certNames() []string {
 	names := append(localca.DefaultNames(),
-		"fcm.mtls.googleapis.com", "gcm-http.googleapis.com", "android.googleapis.com",
+		"fcm.mtls.googleapis.com",
 		"accounts.google.com", "www.googleapis.com") // where older libraries fetch tokens
 	add := func(name string) {
 		if name != "" && !slices.Contains(names, name) {

@@ -275,6 +275,7 @@ func DefaultNames() []string {
 		"localhost", "127.0.0.1", "::1",
 		"fcm-xmpp.googleapis.com", "gcm-xmpp.googleapis.com", "gcm-preprod.googleapis.com",
 		"gcm.googleapis.com", "fcm.googleapis.com",
+		"gcm-http.googleapis.com", "android.googleapis.com", // where GCM took what fcm.googleapis.com took later
 		"oauth2.googleapis.com", "iid.googleapis.com",
 	}
 	// A machine may be called what no certificate can say.

@@ -117,6 +117,24 @@ func TestWhatTheAuthorityIs(t *testing.T) {
 	}
 }
 
+// Old programs have these names built in.
+func TestTheDefaultNamesAreThoseThatOldProgramsCall(t *testing.T) {
+	leaf := server(t, open(t, ""), localca.DefaultNames()...).Leaf
+	for _, name := range []string{
+		"fcm-xmpp.googleapis.com", "gcm-xmpp.googleapis.com", "gcm-preprod.googleapis.com", "gcm.googleapis.com", // CCS
+		"fcm.googleapis.com", "gcm-http.googleapis.com", "android.googleapis.com", // /fcm/send, /gcm/send
+		"oauth2.googleapis.com", "iid.googleapis.com",
+		"localhost", "127.0.0.1", "::1",
+	} {
+		if err := leaf.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if leaf.VerifyHostname("www.googleapis.com") == nil {
+		t.Error("it serves a name that is nobody's endpoint")
+	}
+}
+
 func TestWhatTheServerCertificateIs(t *testing.T) {
 	ca := open(t, "")
 	leaf := server(t, ca, "push.example.org", "192.0.2.7", "2001:db8::7").Leaf
