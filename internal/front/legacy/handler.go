@@ -253,7 +253,8 @@ func (h *Handler) refuse(w http.ResponseWriter, project string, f *fault) {
 }
 
 // unauthorized answers as Google did: one page for a missing key, another for a
-// wrong one.
+// wrong one. Both have the word Unauthorized: there are senders that tell a 401
+// from other trouble by that word, and repeat the request without it.
 func (h *Handler) unauthorized(w http.ResponseWriter, shown bool) {
 	if h.opt.Events.Refused != nil {
 		h.opt.Events.Refused("", http.StatusUnauthorized)
@@ -263,7 +264,7 @@ func (h *Handler) unauthorized(w http.ResponseWriter, shown bool) {
 	if shown {
 		challenge += `, error="invalid_token"`
 		title = "INVALID_KEY"
-		text = "The server key is unknown, or does not count for this endpoint."
+		text = "Unauthorized: the server key is unknown, or does not count for this endpoint."
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
 	w.Header().Set("Connection", "close") // strangers keep no places

@@ -40,7 +40,7 @@ func TestF_07_R_A31_WhoHasNoKeyGets401(t *testing.T) {
 			for _, target := range []string{"/fcm/send", "/gcm/send", "/", "/admin", "/fcm/send/", "/fcm/send?key=" + key, "/fcm/send?access_token=" + key} {
 				for _, method := range []string{"POST", "GET", "OPTIONS"} {
 					got := f.ask(t, method, target, `{"to":"T","key":"`+key+`"}`, append(tt.head, "Content-Type", "application/json")...)
-					if got.status != 401 || got.header.Get("WWW-Authenticate") != tt.challenge || !strings.Contains(got.body, tt.title) {
+					if got.status != 401 || got.header.Get("WWW-Authenticate") != tt.challenge || !strings.Contains(got.body, tt.title) || !strings.Contains(got.body, "Unauthorized") {
 						t.Errorf("%s %s: %d, %s, %s", method, target, got.status, got.header.Get("WWW-Authenticate"), got.body)
 					}
 					if strings.Contains(got.body+fmt.Sprint(got.header), "psk_") {
