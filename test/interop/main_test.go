@@ -14,7 +14,8 @@ import (
 // What the script run hands over: the Pythons of virtual environments with
 // slixmpp, with aiofcm and with Google's Admin SDK, a node_modules with node-xcs
 // and one with the Admin SDKs, what Maven made of the directory smack for each
-// version and of admin-java, and the program admin-go.
+// version and of admin-java, and the program admin-go; the same of the
+// directories that begin with legacy-, and gorush.
 const (
 	pythonEnv  = "PENSTOCK_INTEROP_SLIXMPP"
 	aiofcmEnv  = "PENSTOCK_INTEROP_AIOFCM"
@@ -27,14 +28,21 @@ const (
 	adminJavaEnv   = "PENSTOCK_INTEROP_ADMIN_JAVA"
 	adminGoEnv     = "PENSTOCK_INTEROP_ADMIN_GO"
 
+	legacyPythonEnv = "PENSTOCK_INTEROP_LEGACY_PYTHON"
+	legacyNodeEnv   = "PENSTOCK_INTEROP_LEGACY_NODE"
+	legacyGoogleEnv = "PENSTOCK_INTEROP_LEGACY_JAVA_GOOGLE"
+	legacyGanyoEnv  = "PENSTOCK_INTEROP_LEGACY_JAVA_GANYO"
+	legacyGoEnv     = "PENSTOCK_INTEROP_LEGACY_GO"
+	gorushEnv       = "PENSTOCK_INTEROP_GORUSH"
+
 	insideEnv = "PENSTOCK_INTEROP_INSIDE" // set in the namespaces: where penstock is
 )
 
-// googleHost is where CCS was. Old programs have it built in, and the Admin SDKs
-// have adminHosts.
+// googleHost is where CCS was. Old programs have it built in; senders of HTTP
+// have httpHosts.
 const (
 	googleHost = "fcm-xmpp.googleapis.com"
-	adminHosts = "fcm.googleapis.com oauth2.googleapis.com iid.googleapis.com"
+	httpHosts  = "fcm.googleapis.com oauth2.googleapis.com iid.googleapis.com gcm-http.googleapis.com android.googleapis.com"
 )
 
 // penstock is the program under test.
@@ -62,7 +70,8 @@ func TestMain(m *testing.M) {
 // outside builds penstock and runs this program again, inside.
 func outside() (code int, err error) {
 	for _, name := range []string{pythonEnv, aiofcmEnv, modulesEnv, smack43Env, smack44Env,
-		adminPythonEnv, adminNodeEnv, adminJavaEnv, adminGoEnv} {
+		adminPythonEnv, adminNodeEnv, adminJavaEnv, adminGoEnv,
+		legacyPythonEnv, legacyNodeEnv, legacyGoogleEnv, legacyGanyoEnv, legacyGoEnv, gorushEnv} {
 		if _, err := os.Stat(os.Getenv(name)); err != nil {
 			return 1, fmt.Errorf("%s names nothing: use test/interop/run, which installs what is needed", name)
 		}
@@ -121,7 +130,7 @@ func enter(dir string) error {
 		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
 	}
 	hosts := filepath.Join(dir, "hosts")
-	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost "+googleHost+" "+adminHosts+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost "+googleHost+" "+httpHosts+"\n"), 0o644); err != nil {
 		return err
 	}
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {

@@ -28,7 +28,26 @@ type send struct {
 	Answer string            `json:"answer"`
 	Error  string            `json:"error"`
 
-	DeliveredTo []string `json:"delivered_to"`
+	Notification map[string]string `json:"notification"`
+	DeliveredTo  []string          `json:"delivered_to"`
+
+	// Request is what of the body is looked at.
+	Request struct {
+		Message struct {
+			Android struct {
+				Priority    string `json:"priority"`
+				TTL         string `json:"ttl"`
+				CollapseKey string `json:"collapse_key"`
+			} `json:"android"`
+			APNS struct {
+				Payload struct {
+					APS struct {
+						Badge int `json:"badge"`
+					} `json:"aps"`
+				} `json:"payload"`
+			} `json:"apns"`
+		} `json:"message"`
+	} `json:"request"`
 }
 
 // sends returns what the far end got by HTTP v1.
