@@ -64,6 +64,31 @@ func (f *facts) noted(row string) bool {
 	return slices.ContainsFunc(f.notes, func(n note) bool { return n.row == row })
 }
 
+// legacyPrograms are the senders of legacy HTTP that the page has to show.
+var legacyPrograms = []string{"gorush", "node-gcm", "fcm-push", "pyfcm", "python-gcm", "gcm-server", "gcm-server of 2012", "go-fcm"}
+
+// writeLegacy writes the table of the senders of legacy HTTP.
+func writeLegacy(t *testing.T, b *strings.Builder) {
+	b.WriteString("\n## Senders of legacy HTTP\n\n" +
+		"| | is | posts to | its words for a dead, a foreign and a malformed token | of many it tells | topic | wrong key | 503 | one of many `Unavailable` |\n" +
+		"|---|---|---|---|---|---|---|---|---|\n")
+	var shown []string
+	for _, r := range legacyRows {
+		shown = append(shown, r.name)
+		b.WriteString("| **" + r.name + "**")
+		for _, cell := range []string{r.version, r.posts, r.words, r.many, r.topic, r.key, r.retry, r.one} {
+			if cell == "" {
+				t.Errorf("%s: something is not known; was its test run?", r.name)
+			}
+			b.WriteString(" | " + cell)
+		}
+		b.WriteString(" |\n")
+	}
+	if !slices.Equal(shown, legacyPrograms) {
+		t.Errorf("the page would show %v; want %v", shown, legacyPrograms)
+	}
+}
+
 // TestThePageTellsWhatHappened runs after all others.
 func TestThePageTellsWhatHappened(t *testing.T) {
 	var b strings.Builder
@@ -94,6 +119,7 @@ func TestThePageTellsWhatHappened(t *testing.T) {
 			}
 		}
 	}
+	writeLegacy(t, &b)
 	if t.Failed() {
 		return
 	}
