@@ -79,7 +79,7 @@ func TestNothingOfABadRequestIsSent(t *testing.T) {
 	}{
 		{"R-A31 no credentials", post(send, legacy, json), 401, "send the header Authorization: key=SERVER_KEY"},
 		{"R-A31 no credentials at v1", post(v1Of, v1, json), 401, "missing required authentication credential"},
-		{"R-A31 an unknown key", post(send, legacy, json, "Authorization: key=psk_nobodysnobodys00"), 401, "The server key is unknown"},
+		{"R-A31 an unknown key", post(send, legacy, json, "Authorization: key=psk_nobodysnobodys00"), 401, "the server key is unknown"},
 		{"R-A31 a key in the URL", post(v1Of+"?key="+serverKey, v1, json), 401, "is not read, since URLs end up in logs"},
 		{"another project's key", post(v1Of, v1, json, "Authorization: Bearer "+otherKey), 403, "denied on resource"},
 		{"nobody's project", post("/v1/projects/nobodys/messages:send", v1, json, right), 403, "denied on resource"},
