@@ -126,7 +126,10 @@ func verdict(err error) (pace.Outcome, error) {
 		return pace.Outcome{}, nil
 	}
 	if e, ok := errors.AsType[*fcm.SendError](err); ok {
-		return pace.Outcome{Class: e.Class, RetryAfter: e.RetryAfter}, err
+		// A message that the transport could not translate, or whose time to live
+		// was over, has not left us.
+		unasked := e.Reply == nil && !e.OutcomeUnknown && (e.Class == fcm.InvalidMessage || e.Class == fcm.Expired)
+		return pace.Outcome{Class: e.Class, RetryAfter: e.RetryAfter, Unasked: unasked}, err
 	}
 	if e, ok := errors.AsType[*ccs.NackError](err); ok {
 		if e.Code == ccs.CodeBadAck { // says nothing of how the far end is

@@ -786,6 +786,40 @@ func TestManyGoroutines(t *testing.T) {
 	}
 }
 
+func TestWhatTheTransportRefusesEndsNoHold(t *testing.T) {
+	for word, refusal := range map[string]*fcm.SendError{"invalid": {Class: fcm.InvalidMessage}, "expired": {Class: fcm.Expired}} {
+		synctest.Test(t, func(t *testing.T) {
+			far := newFarEnd()
+			far.fate = func(_ time.Duration, m *downstream.Message) error {
+				switch name(m) {
+				case word:
+					return refusal
+				case "answered":
+					return &fcm.SendError{Class: fcm.InvalidMessage, Reply: &fcm.Error{HTTPStatus: 400}}
+				}
+				return credential()
+			}
+			h := start(t, far, unlimited())
+			h.submit(to("first"))
+			time.Sleep(10 * time.Second)
+			r := h.submit(to(word))
+			synctest.Wait()
+			r.wantClass(t, refusal.Class)
+			h.submit(to("next"))
+			synctest.Wait()
+			h.wantEvents("0s held credential")
+			if st := h.lane.State().Pace; st.Held != pace.Credential || st.For != 20*time.Second {
+				t.Errorf("state %+v, want it held for longer than the first time", st)
+			}
+			// What the far end itself has refused, it has read.
+			time.Sleep(20 * time.Second)
+			h.submit(to("answered"))
+			synctest.Wait()
+			h.wantEvents("0s held credential", "30s resumed credential")
+		})
+	}
+}
+
 func TestS_17_S_27_WhatIsMendedIsTriedAtOnce(t *testing.T) {
 	for _, fail := range []error{credential(), configuration(403)} {
 		synctest.Test(t, func(t *testing.T) {

@@ -130,6 +130,42 @@ func TestTheOperatorsMattersHoldTheProject(t *testing.T) {
 }
 
 // Whoever mends what holds the project need not wait for the next probe.
+func TestWhatWasRefusedUnaskedSaysNothing(t *testing.T) {
+	unasked := pace.Outcome{Class: fcm.InvalidMessage, Unasked: true}
+	t.Run("of an operator's matter", func(t *testing.T) {
+		c := newClock(t, quick())
+		c.try(device, pace.Outcome{Class: fcm.Credential})
+		c.sleep(10 * time.Second)
+		for range 3 { // each takes the place of the probe, and gives it back
+			if change := c.try(device, unasked); change != (pace.Change{}) {
+				t.Errorf("change %+v, want none", change)
+			}
+		}
+		if why, left := c.g.Held(c.now); why != pace.Credential || left != 0 {
+			t.Errorf("held by %v for %v", why, left)
+		}
+		c.try(device, pace.Outcome{Class: fcm.Credential})
+		c.wantWait(pace.Credential, 20*time.Second) // the second one in a row
+	})
+	t.Run("of a storm", func(t *testing.T) {
+		c := newClock(t, quick())
+		for range 19 {
+			c.try(device, pace.Outcome{Class: fcm.Unavailable})
+		}
+		for range 100 {
+			c.try(device, unasked)
+		}
+		if change := c.try(device, pace.Outcome{Class: fcm.Unavailable}); change.Held != pace.Storm {
+			t.Errorf("change %+v, want it held", change)
+		}
+	})
+	t.Run("but gives its place back", func(t *testing.T) {
+		c := newClock(t, &pace.Options{PerMinute: -1, MaxInFlight: 1})
+		c.try(device, unasked)
+		c.try(device, pace.Outcome{})
+	})
+}
+
 func TestS_17_S_27_WhatIsMendedIsTriedAtOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

@@ -114,6 +114,9 @@ type Ticket struct {
 type Outcome struct {
 	Class      fcm.Class     // 0: accepted
 	RetryAfter time.Duration // what FCM asked for; 0: nothing
+	// Unasked: the message was refused without asking FCM, of which it therefore
+	// says nothing. Class and RetryAfter do not count.
+	Unasked bool
 }
 
 // A Change is what an outcome changed for the whole project.
@@ -228,6 +231,12 @@ func (g *Governor) Report(now time.Time, t Ticket, o Outcome) Change {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inFlight--
+	if o.Unasked {
+		if t.probe {
+			g.breaker.probing = false // the next message is the probe
+		}
+		return Change{}
+	}
 	var c Change
 	switch o.Class {
 	case fcm.DeviceQuota, fcm.TopicQuota:
