@@ -7,32 +7,30 @@ import (
 	"time"
 )
 
-// Aged returns r as it is to be sent when it has waited that long: the times to
-// live that count from the sending, Android's and the browsers', are shorter by
-// whole seconds. What counts from a date, such as apns-expiration, stays. It is
-// false when Android's time to live is over; one of 0 means now or never, does
-// not shrink, and is never over.
+// Aged is r as it is to be sent when it has waited that long: the times to live
+// that count from the sending, Android's and the browsers', are shorter by whole
+// seconds; what counts from a date, such as apns-expiration, stays. Less than a
+// second takes nothing away, also of a time to live of 0, now or never.
+//
+// It is false when every time to live that stands in r is over. One that is over
+// beside another that is not becomes 0: nobody knows which of them the target
+// goes by.
 //
 // r is not changed. Where nothing has to change it is r itself that is returned.
 func (r *SendRequest) Aged(waited time.Duration) (*SendRequest, bool) {
-	waited = waited.Truncate(time.Second)
-	if r.Message == nil || waited <= 0 {
+	if r.Message == nil || waited < time.Second {
 		return r, true
 	}
-	over := false
-	m := r.Message.WithTTLs(func(ttl time.Duration, web bool) time.Duration {
-		if ttl <= 0 {
-			return ttl
-		}
-		left := max(ttl-waited, 0)
-		over = over || left == 0 && !web
-		return left
+	seen, alive := false, false
+	m := r.Message.WithTTLs(func(ttl time.Duration, _ bool) time.Duration {
+		seen, alive = true, alive || waited <= ttl
+		return max(0, ttl-waited.Truncate(time.Second))
 	})
 	switch {
-	case over:
-		return nil, false
-	case m == r.Message:
+	case !seen:
 		return r, true
+	case !alive:
+		return nil, false
 	}
 	aged := *r
 	aged.Message = m

@@ -11,7 +11,7 @@ func TestTimesToLiveAreChangedInACopyOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	zero := fcm.Duration(0)
 	never := &fcm.SendRequest{Message: &fcm.Message{Token: "T", Android: &fcm.AndroidConfig{TTL: &zero}}}
-	if got, ok := never.Aged(time.Minute); !ok || got != never {
+	if got, ok := never.Aged(time.Millisecond); !ok || got != never {
 		t.Errorf("now or never became %v, %v", got, ok)
 	}
 	web := &fcm.SendRequest{Message: &fcm.Message{Token: "T", Webpush: &fcm.WebpushConfig{
