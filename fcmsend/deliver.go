@@ -10,7 +10,7 @@ import (
 
 // Deliver sends a message and tries again as Google asks (docs/fcm-http.md,
 // Retrying), for a caller who keeps no messages: after [fcm.Advise]'s waits,
-// until Android's time to live is over or [fcm.RetryFor] has passed, whichever
+// until its times to live are over or [fcm.RetryFor] has passed, whichever
 // is first. A time to live of 0 is tried once. What is sent again has its time
 // to live shortened by what has passed.
 //
