@@ -3,9 +3,11 @@ package app
 import (
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,11 +36,54 @@ func (a *App) makeAdmin(cfg *config.Config) {
 	}
 	l := cfg.Limits
 	a.admin = &http.Server{
-		Handler:           mux,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			limit := l.HTTPWriteTimeout
+			if strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+				limit += profileTime(r)
+			}
+			// An error: the connection is none that has deadlines.
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
+			mux.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: l.HTTPHeaderTimeout, ReadTimeout: l.HTTPReadTimeout, IdleTimeout: l.HTTPIdleTimeout,
-		MaxHeaderBytes: l.HTTPHeaderBytes, // no write timeout: a profile takes its time
+		MaxHeaderBytes: l.HTTPHeaderBytes,
 		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// profileTime is how long a profile takes before there is anything to write: what
+// the request says, by default 30 s, an hour at most.
+func profileTime(r *http.Request) time.Duration {
+	s, err := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64)
+	if err != nil || !(s > 0) {
+		s = 30
+	}
+	return time.Duration(min(s, 3600) * float64(time.Second))
+}
+
+// onlyByOwnName refuses requests that call this machine by a name which is
+// neither loopback's nor one of more. A web page whose name its owner lets
+// resolve to 127.0.0.1 could read everything here otherwise, through the browser
+// of anybody who works on this machine. Browsers always say a name; programs that
+// say none, by HTTP/1.0, are served.
+func onlyByOwnName(next http.Handler, more []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Host
+		if host, _, err := net.SplitHostPort(name); err == nil {
+			name = host
+		}
+		name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+		ip := net.ParseIP(name)
+		_, parent, _ := strings.Cut(name, ".")
+		if name == "" || name == "localhost" || ip != nil && ip.IsLoopback() || slices.ContainsFunc(more, func(own string) bool {
+			own = strings.ToLower(own)
+			return own == name || own == "*."+parent || ip != nil && ip.Equal(net.ParseIP(own))
+		}) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, "The admin listener is on loopback, and the request calls it by another name: call it localhost or 127.0.0.1, or put the name into ca_names.", http.StatusForbidden)
+	})
 }
 
 // Readiness is what /readyz tells.

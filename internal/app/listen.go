@@ -53,6 +53,13 @@ func (a *App) listen() (*listening, error) {
 		l.close()
 		return nil, err
 	}
+	if l.admin != nil {
+		if tcp, ok := l.admin.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+			a.admin.Handler = onlyByOwnName(a.admin.Handler, a.cfg.CANames)
+		}
+		limit := newConnectionLimit(a.cfg.Limits.AdminConnections, func() { a.obs.LimitHit("admin_connections") })
+		l.admin = limit.listener(l.admin)
+	}
 	limit := newConnectionLimit(a.cfg.Limits.HTTPConnections, func() { a.obs.LimitHit("http_connections") })
 	for i := range l.web {
 		l.web[i] = h2wire.NewListener(limit.listener(l.web[i]), a.webTLS, nil)

@@ -25,7 +25,7 @@ func (c *Config) settings() []setting {
 	return []setting{
 		{key: "data_dir", to: &c.DataDir, def: "/var/lib/penstock", path: true, doc: "The directory for what Penstock keeps: its CA, the secret of the key hashes, projects.json. It is made if it is missing, and must be the owner's alone."},
 		{key: "key_files_readable_by", to: &c.KeyFilesReadableBy, def: "owner", words: []string{"owner", "group", "everyone"}, doc: "Who may be able to read files with secrets before Penstock refuses to start. Where a platform mounts secrets with wider modes, say group or everyone."},
-		{key: "ca_names", to: &c.CANames, doc: "Names and addresses by which programs call this machine, for certificates of Penstock's own CA, beside its host name, localhost and those of Google's endpoints."},
+		{key: "ca_names", to: &c.CANames, doc: "Names and addresses by which programs call this machine: for certificates of Penstock's own CA, beside its host name, localhost and those of Google's endpoints; and for requests to an admin listener on loopback, beside loopback's own."},
 		{key: "verdict_timeout", to: &c.VerdictTimeout, def: "12s", doc: "How long a sender waits for FCM's verdict; after it the answer is SERVICE_UNAVAILABLE, outcome unknown. 2s to 5m."},
 		{key: "ccs", to: &c.CCS, doc: "Where app servers connect that speak CCS, over TLS."},
 		{key: "http", to: &c.HTTP, doc: "Where senders of legacy HTTP and of HTTP v1 connect."},
@@ -89,7 +89,7 @@ type Admin struct {
 
 func (a *Admin) settings() []setting {
 	return []setting{
-		{key: "listen", to: &a.Listen, def: "127.0.0.1:9090", doc: "The address of /healthz, /readyz and /metrics. Empty: none."},
+		{key: "listen", to: &a.Listen, def: "127.0.0.1:9090", doc: "The address of /healthz, /readyz and /metrics. Empty: none. On loopback, requests that call this machine by another name than loopback's and those of ca_names are refused, so that no web page reads them."},
 		{key: "pprof", to: &a.Pprof, def: "false", doc: "Profiles under /debug/pprof, only on a loopback address."},
 	}
 }
@@ -111,6 +111,7 @@ type Limits struct {
 	CCSUnauthenticated         int
 	CCSUnauthenticatedPerPeer  int
 	HTTPConnections            int
+	AdminConnections           int
 	HTTPStreams                int
 	HTTPHeaderBytes            int
 	HTTPHeaderTimeout          time.Duration
@@ -134,6 +135,7 @@ func (l *Limits) settings() []setting {
 		{key: "dedupe_window", to: &l.RememberedFor, def: "10m", doc: "How long the id of an acked message is remembered: the same message sent again gets the same ack and is not delivered twice."},
 		{key: "dedupe_max", to: &l.RememberedIDs, def: "1000000", doc: "How many such ids are remembered; the oldest is forgotten first."},
 		{key: "http_connections", to: &l.HTTPConnections, def: "10000", doc: "Connections to the HTTP fronts. At the bound new ones wait."},
+		{key: "admin_connections", to: &l.AdminConnections, def: "100", doc: "Connections to the admin listener. At the bound new ones wait, those of probes too."},
 		{key: "http_streams", to: &l.HTTPStreams, def: "100", doc: "HTTP/2 streams on one connection."},
 		{key: "http_header_bytes", to: &l.HTTPHeaderBytes, def: "16384", doc: "Bytes of a request's headers. Beyond: 431."},
 		{key: "http_header_timeout", to: &l.HTTPHeaderTimeout, def: "5s", doc: "For reading a request's headers."},
