@@ -70,13 +70,13 @@ var legacyPrograms = []string{"gorush", "node-gcm", "fcm-push", "pyfcm", "python
 // writeLegacy writes the table of the senders of legacy HTTP.
 func writeLegacy(t *testing.T, b *strings.Builder) {
 	b.WriteString("\n## Senders of legacy HTTP\n\n" +
-		"| | is | posts to | its words for a dead, a foreign and a malformed token | of many it tells | topic | wrong key | 503 | one of many `Unavailable` |\n" +
-		"|---|---|---|---|---|---|---|---|---|\n")
+		"| | posts to | says of a dead, a foreign and a malformed token | wrong key | a 503 | one of many `Unavailable` |\n" +
+		"|---|---|---|---|---|---|\n")
 	var shown []string
 	for _, r := range legacyRows {
 		shown = append(shown, r.name)
 		b.WriteString("| **" + r.name + "**")
-		for _, cell := range []string{r.version, r.posts, r.words, r.many, r.topic, r.key, r.retry, r.one} {
+		for _, cell := range []string{r.posts, r.words, r.key, r.retry, r.one} {
 			if cell == "" {
 				t.Errorf("%s: something is not known; was its test run?", r.name)
 			}
