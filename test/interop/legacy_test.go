@@ -256,12 +256,11 @@ func (s *simulator) payload(t *testing.T, r send, data bool) {
 func TestLegacyLibraries(t *testing.T) {
 	for _, l := range legacySenders {
 		t.Run(l.name, func(t *testing.T) {
-			s := &simulator{}
+			serve := legacyServe
 			if l.url {
-				s = startServe(t)
-			} else {
-				s = legacyServe(t)
+				serve = func(t *testing.T) *simulator { return startServe(t) }
 			}
+			s := serve(t)
 			o := legacyOrder{
 				Key: s.ServerKey, WrongKey: "AAAAwrong:" + strings.Repeat("x", 140), Live: s.Tokens[0], Dead: s.Dead[0],
 				Foreign: s.Foreign[0], Malformed: "no token of ours", Topic: "news",
