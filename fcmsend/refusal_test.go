@@ -55,6 +55,31 @@ func TestS_15_AnExpiredTokenIsReplacedAndTheMessageRepeatedOnce(t *testing.T) {
 	}
 }
 
+func TestS_15_AYoungTokenIsReplacedToo(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request().accept()
+		p.wantAccepted()
+		for i := range 3 { // each but the first replaces one that was refused long ago
+			p = send(t, s, toToken())
+			conn.request().answer(401, errorBody(401, "UNAUTHENTICATED", "no", errorInfo("ACCESS_TOKEN_EXPIRED")))
+			again := conn.request()
+			if want := fmt.Sprintf("Bearer token-%d", i+2); again.header["authorization"] != want {
+				t.Errorf("authorization %q; want %s", again.header["authorization"], want)
+			}
+			again.accept()
+			p.wantAccepted()
+			time.Sleep(11 * time.Second)
+		}
+		if n := h.count(); n != 4 {
+			t.Errorf("%d tokens were asked for; want 4", n)
+		}
+	})
+}
+
 func TestS_17_R_F21_TwoRefusalsHoldAndResumeByThemselves(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		var told []error

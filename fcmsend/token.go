@@ -213,9 +213,9 @@ func (t *tokens) reject(tok *accessToken) (again bool, err error) {
 		}
 		return false, t.failure
 	}
-	if tok.proven.Load() && time.Since(tok.got) < tokenBackoff {
-		// FCM takes it for one message and not for the next, and would do the same
-		// with another.
+	if tok.trial && tok.proven.Load() && time.Since(tok.got) < tokenBackoff {
+		// It was got since FCM had refused another. FCM takes it for one message and
+		// not for the next, and would do the same with a third.
 		t.mu.Unlock()
 		return false, nil
 	}
