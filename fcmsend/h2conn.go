@@ -76,7 +76,7 @@ type h2conn struct {
 // connection's is held.
 type connOwner interface {
 	limited(streams uint32)                      // how many streams the far end allows
-	doubt(silent bool)                           // whether it looks dead
+	doubt(silent *atomic.Bool)                   // whether it looks dead, as silent says now
 	goingAway(code http2.ErrCode, reason string) // nothing new here
 	over(err error)                              // and nothing at all
 }
@@ -230,7 +230,7 @@ func (c *h2conn) abandon(k *call, err error) {
 	if silent && errors.Is(err, errTimeout) {
 		// Hardly a byte in all the time: nothing new goes here until one comes.
 		c.doubted.Store(true)
-		c.owner.doubt(true)
+		c.owner.doubt(&c.doubted)
 	}
 }
 
@@ -394,7 +394,7 @@ func (r clockedReader) Read(p []byte) (int, error) {
 		r.c.lastRead.Store(time.Now().UnixNano())
 		if r.c.doubted.Load() {
 			r.c.doubted.Store(false)
-			r.c.owner.doubt(false)
+			r.c.owner.doubt(&r.c.doubted)
 		}
 	}
 	return n, err

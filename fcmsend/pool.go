@@ -2,9 +2,11 @@ package fcmsend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -64,7 +66,6 @@ type link struct {
 	leaving  bool // takes nothing new
 	silent   bool // looks dead
 	useful   bool // something was answered
-	wanted   bool // false: we have closed it ourselves
 	calls    uint64
 	seen     uint64 // calls when the idle timer fired last
 	idle     *time.Timer
@@ -100,7 +101,7 @@ func (p *pool) close() {
 	}
 	p.waiters = nil
 	for _, l := range links {
-		l.leaving, l.wanted = true, false
+		l.leaving = true
 		l.idle.Stop()
 	}
 	p.mu.Unlock()
@@ -170,9 +171,6 @@ func (p *pool) release(l *link, useful bool) {
 		p.useless = 0
 	}
 	done := l.leaving && l.inFlight == 0
-	if done {
-		l.wanted = false
-	}
 	p.grant()
 	p.mu.Unlock()
 	if done {
@@ -281,7 +279,7 @@ func (p *pool) dial() {
 		p.dialFailed(err)
 		return
 	}
-	l := &link{pool: p, wanted: true}
+	l := &link{pool: p}
 	p.mu.Lock()
 	p.dials--
 	if p.closed {
@@ -346,7 +344,7 @@ func (l *link) closeIdle() {
 		p.mu.Unlock()
 		return
 	}
-	l.leaving, l.wanted = true, false
+	l.leaving = true
 	p.mu.Unlock()
 	l.conn.shut(errGone)
 }
@@ -361,12 +359,13 @@ func (l *link) limited(streams uint32) {
 	p.grant()
 }
 
-// doubt implements connOwner.
-func (l *link) doubt(silent bool) {
+// doubt implements connOwner. It reads what counts under the lock, so that the
+// last one to change it has the last word.
+func (l *link) doubt(silent *atomic.Bool) {
 	p := l.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l.silent = silent
+	l.silent = silent.Load()
 	p.grant()
 }
 
@@ -380,9 +379,6 @@ func (l *link) goingAway(code http2.ErrCode, reason string) {
 		p.ceilingAt = time.Now()
 	}
 	done := l.inFlight == 0
-	if done {
-		l.wanted = false
-	}
 	p.grant()
 	p.mu.Unlock()
 	if p.opt.Events.GoAway != nil {
@@ -405,10 +401,6 @@ func (l *link) over(err error) {
 			break
 		}
 	}
-	var told error
-	if l.wanted {
-		told = err
-	}
 	if !l.useful && l.calls > 0 {
 		if p.useless++; p.useless > uselessFree {
 			p.backOff(p.useless-uselessFree, fmt.Errorf("connections end before anything is answered: %w", err))
@@ -416,7 +408,10 @@ func (l *link) over(err error) {
 	}
 	p.grant()
 	p.mu.Unlock()
+	if errors.Is(err, errGone) || errors.Is(err, errClosed) {
+		err = nil // we have closed it ourselves
+	}
 	if p.opt.Events.ConnectionClosed != nil {
-		p.opt.Events.ConnectionClosed(l.info, told)
+		p.opt.Events.ConnectionClosed(l.info, err)
 	}
 }

@@ -104,6 +104,13 @@ func TestS_48_IdleConnectionsEndWithoutAnError(t *testing.T) {
 		if !conn.isOver() || len(closed) != 4 || closed[3] != nil {
 			t.Errorf("over %v, closed: %v; want no cause for the last", conn.isOver(), closed)
 		}
+		p = send(t, s, toToken()) // we close all
+		w.conn().request().accept()
+		p.wantAccepted()
+		s.Close()
+		if len(closed) != 5 || closed[4] != nil {
+			t.Errorf("closed: %v; want no cause for the last", closed)
+		}
 		if n := len(s.State().Connections); n != 0 {
 			t.Errorf("%d connections in the state", n)
 		}
