@@ -2,6 +2,7 @@ package fcmsend
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -10,10 +11,15 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"time"
 
+	"cloud.google.com/go/compute/metadata"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 
@@ -41,27 +47,29 @@ type Token struct {
 	Expiry time.Time
 }
 
-// String leaves the value out.
-func (t Token) String() string { return "[access token]" }
+// hidden stands where a token is not shown.
+const hidden = "[access token]"
 
-// GoString leaves the value out.
-func (t Token) GoString() string { return t.String() }
+// Format implements [fmt.Formatter] for every verb, and leaves the value out.
+func (Token) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hidden) }
 
 // LogValue leaves the value out.
-func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+func (Token) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText makes encoders leave the value out.
+func (Token) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // Static gives the same token for ever, for a far end that wants a fixed key: a
 // simulator, or another connection server.
-func Static(value string) Credentials { return static(value) }
-
-type static string
-
-func (s static) Token(context.Context, *http.Client) (Token, error) {
-	return Token{Value: string(s)}, nil
+func Static(value string) Credentials {
+	return static{func() Token { return Token{Value: value} }}
 }
 
-func (s static) String() string   { return Token{}.String() }
-func (s static) GoString() string { return Token{}.String() }
+type static struct {
+	token func() Token // a function: formatting a struct around it does not show it
+}
+
+func (s static) Token(context.Context, *http.Client) (Token, error) { return s.token(), nil }
 
 // FromTokenSource takes tokens from ts, which must not cache them beyond their
 // end and bounds its own requests.
@@ -107,24 +115,74 @@ func File(path string) (Credentials, error) {
 // Default finds the credentials of the machine: the file that
 // GOOGLE_APPLICATION_CREDENTIALS names, the one that gcloud wrote, or the
 // metadata server, whose host GCE_METADATA_HOST may change. The metadata server
-// is asked for the project at once.
+// is asked for the project at once, as long as ctx lasts.
 func Default(ctx context.Context) (Credentials, error) {
+	if !hasDefaultFile() {
+		return machineCredentials(ctx)
+	}
 	found, err := google.FindDefaultCredentials(ctx, Scope)
+	if err != nil || found.JSON == nil {
+		return nil, fmt.Errorf("fcmsend: find default credentials: %w", errNoDefault)
+	}
+	return Inline(found.JSON)
+}
+
+var errNoDefault = errors.New("there is no usable file and no metadata server")
+
+// hasDefaultFile reports whether there is a file that the library will read: its
+// own way to the metadata server knows no context.
+func hasDefaultFile() bool {
+	if os.Getenv("GOOGLE_APPLICATION_CREDENTIALS") != "" {
+		return true
+	}
+	var base string
+	var err error
+	if runtime.GOOS == "windows" {
+		base, err = os.UserConfigDir()
+	} else if base, err = os.UserHomeDir(); err == nil {
+		base = filepath.Join(base, ".config")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("fcmsend: find default credentials: %w", errors.New("there is no usable file and no metadata server"))
+		return false
 	}
-	if found.JSON != nil {
-		return Inline(found.JSON)
+	_, err = os.Stat(filepath.Join(base, "gcloud", "application_default_credentials.json"))
+	return err == nil
+}
+
+// machineCredentials are those of the service account of the machine.
+func machineCredentials(ctx context.Context) (Credentials, error) {
+	if !metadata.OnGCEWithContext(ctx) {
+		return nil, fmt.Errorf("fcmsend: find default credentials: %w", errNoDefault)
 	}
-	return metadataServer{project: fcm.ProjectID(found.ProjectID)}, nil
+	project, err := metadata.GetWithContext(ctx, "project/project-id")
+	if ctx.Err() != nil {
+		return nil, errors.New("fcmsend: find default credentials: the metadata server does not answer")
+	}
+	if err != nil {
+		project = "" // it need not know
+	}
+	return metadataServer{fcm.ProjectID(strings.TrimSpace(project))}, nil
 }
 
 type metadataServer struct{ project fcm.ProjectID }
 
 func (m metadataServer) projectID() fcm.ProjectID { return m.project }
 
-func (m metadataServer) Token(context.Context, *http.Client) (Token, error) {
-	return fromOAuth(google.ComputeTokenSource("", Scope).Token())
+// Token goes to the metadata server by the library's own client, which no proxy
+// stands before.
+func (m metadataServer) Token(ctx context.Context, _ *http.Client) (Token, error) {
+	answer, err := metadata.GetWithContext(ctx, "instance/service-accounts/default/token?scopes="+url.QueryEscape(Scope))
+	if err != nil {
+		return Token{}, err
+	}
+	var got struct {
+		AccessToken string `json:"access_token"`
+		ExpiresIn   int64  `json:"expires_in"` // seconds
+	}
+	if json.Unmarshal([]byte(answer), &got) != nil || got.ExpiresIn <= 0 || got.ExpiresIn > 1<<30 {
+		return Token{}, errors.New("the metadata server's answer holds no token")
+	}
+	return Token{Value: got.AccessToken, Expiry: time.Now().Add(time.Duration(got.ExpiresIn) * time.Second)}, nil
 }
 
 // A keyFile is the content of a credential file.
@@ -167,7 +225,7 @@ func parseCredentials(data []byte) (*keyFile, error) {
 		if head.ClientEmail == "" {
 			return nil, errors.New("client_email is missing")
 		}
-		if !isPrivateKey(head.PrivateKey) {
+		if !isRSAKey(head.PrivateKey) {
 			return nil, errors.New("private_key is missing or no RSA key in PEM")
 		}
 	case google.AuthorizedUser, google.ExternalAccount, google.ExternalAccountAuthorizedUser, google.ImpersonatedServiceAccount:
@@ -181,15 +239,16 @@ func parseCredentials(data []byte) (*keyFile, error) {
 	return k, nil
 }
 
-func isPrivateKey(text string) bool {
+func isRSAKey(text string) bool {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
 		return false
 	}
-	_, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		_, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+		_, isRSA := key.(*rsa.PrivateKey)
+		return isRSA
 	}
+	_, err := x509.ParsePKCS1PrivateKey(block.Bytes)
 	return err == nil
 }
 

@@ -1,6 +1,7 @@
 package fcmsend_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -8,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"penstock/fcm"
 	"penstock/fcmsend"
 )
 
@@ -57,6 +60,85 @@ func TestS_18_TheMetadataServerWorksAlike(t *testing.T) {
 	}
 	if got := <-seen; got != "Bearer from-metadata /v1/projects/cloud-shop/messages:send" {
 		t.Errorf("asked for %q", got)
+	}
+}
+
+// silentMetadata is a metadata server that says nothing after the project, or
+// nothing at all. It leaves when the test does.
+func silentMetadata(t *testing.T, project string) {
+	ends := make(chan struct{})
+	meta := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if project != "" && strings.HasSuffix(r.URL.Path, "/project-id") {
+			w.Header().Set("Metadata-Flavor", "Google")
+			fmt.Fprint(w, project)
+			return
+		}
+		select {
+		case <-r.Context().Done():
+		case <-ends:
+		}
+	}))
+	t.Cleanup(func() {
+		close(ends)
+		meta.Close()
+	})
+	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(meta.URL, "http://"))
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	t.Setenv("HOME", t.TempDir())
+}
+
+func TestS_18_ASilentMetadataServerHoldsNobody(t *testing.T) {
+	soon := func(t *testing.T) context.Context {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	t.Run("who looks for it", func(t *testing.T) {
+		silentMetadata(t, "")
+		began := time.Now()
+		_, err := fcmsend.Default(soon(t))
+		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "the metadata server does not answer") || took > 3*time.Second {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+	t.Run("who closes", func(t *testing.T) {
+		silentMetadata(t, "cloud-shop")
+		cred, err := fcmsend.Default(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		endpoint, _ := farOverHTTP(t)
+		s, err := fcmsend.New("", cred, &fcmsend.Options{Endpoint: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Send(soon(t), toToken())
+		wantError(t, fcmsend.Result{}, err, fcm.Unavailable, false)
+		began := time.Now()
+		s.Close()
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestTheMetadataServersAnswerMayHoldNoToken(t *testing.T) {
+	for _, answer := range []string{"", "{}", `{"access_token":"canary","expires_in":0}`, `{"access_token":"canary","expires_in":1e300}`, `{"access_token":"canary","expires_in":99999999999}`, "canary"} {
+		meta := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Metadata-Flavor", "Google")
+			fmt.Fprint(w, answer)
+		}))
+		t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(meta.URL, "http://"))
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+		t.Setenv("HOME", t.TempDir())
+		cred, err := fcmsend.Default(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = cred.Token(t.Context(), nil); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", answer, err)
+		}
+		meta.Close()
 	}
 }
 

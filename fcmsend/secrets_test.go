@@ -2,6 +2,7 @@ package fcmsend_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -140,7 +141,9 @@ func TestS_52_R_A54_NoSecretIsEverTold(t *testing.T) {
 			n.note(s.Send(t.Context(), toToken()))
 		},
 		func(*testing.T, *far) {
-			n.note(inline(t, keyText), fcmsend.Static(accessToken), fcmsend.Token{Value: accessToken}, fcmsend.Token{Value: accessToken}.LogValue())
+			token, static := fcmsend.Token{Value: accessToken}, fcmsend.Static(accessToken)
+			encoded, err := json.Marshal([]any{token, &token, map[string]any{"t": token}, static})
+			n.note(inline(t, keyText), static, struct{ c fcmsend.Credentials }{static}, fmt.Sprintf("%d %x %s", static, token, &token), token, token.LogValue(), string(encoded), err)
 		},
 	} {
 		play(t, scene)

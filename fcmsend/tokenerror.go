@@ -115,8 +115,8 @@ func (t *tokenTrip) explain(err error) *TokenError {
 	switch {
 	case t.err != nil:
 		return &TokenError{Err: showable(t.err), temporary: true}
-	case !t.asked && errors.Is(err, context.Canceled):
-		return &TokenError{Err: context.Canceled, temporary: true}
+	case !t.asked && t.ctx.Err() != nil:
+		return &TokenError{Err: t.ctx.Err(), temporary: true}
 	case !t.asked:
 		return &TokenError{Err: showable(err), temporary: isNetError(err)}
 	case t.status < 300:
