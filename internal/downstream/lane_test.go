@@ -1,7 +1,6 @@
 package downstream_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -420,89 +419,6 @@ func TestRestingMessagesKeepTheirPlace(t *testing.T) {
 		if e := h.submit(to("b")).wantNotSent(t); !errors.Is(e, downstream.ErrBusy) {
 			t.Errorf("cause %v, want ErrBusy", e.Err)
 		}
-	})
-}
-
-func TestSend(t *testing.T) {
-	t.Run("returns the answer", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			h := start(t, newFarEnd(), downstream.Options{})
-			a, err := h.lane.Send(t.Context(), to("a"))
-			if err != nil || a.Name == "" {
-				t.Errorf("%+v, %v", a, err)
-			}
-		})
-	})
-	t.Run("returns the error", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			far := newFarEnd()
-			want := unregistered()
-			far.fate = func(time.Duration, *downstream.Message) error { return want }
-			h := start(t, far, downstream.Options{})
-			if _, err := h.lane.Send(t.Context(), to("a")); !errors.Is(err, want) {
-				t.Errorf("error %v, want %v", err, want)
-			}
-		})
-	})
-	// ends hands a message over whose context ends after a second.
-	ends := func(t *testing.T, h *harness) *fcm.SendError {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := h.lane.Send(ctx, to("a"))
-		if now := time.Since(h.far.epoch); now != time.Second {
-			t.Errorf("Send returned at %v, want 1 s", now)
-		}
-		e, ok := errors.AsType[*fcm.SendError](err)
-		if !ok || e.Class != fcm.Unavailable || !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("error %v", err)
-		}
-		return e
-	}
-	t.Run("whose context ends in flight does not know the outcome", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			far := newFarEnd()
-			far.takes = 5 * time.Second
-			h := start(t, far, downstream.Options{})
-			if e := ends(t, h); !e.OutcomeUnknown {
-				t.Errorf("error %v, want an unknown outcome", e)
-			}
-			time.Sleep(10 * time.Second)
-			if got := h.answers(); len(got) != 1 || got[0].Class != 0 || got[0].Sending != 5*time.Second {
-				t.Errorf("events %+v, want the late answer", got)
-			}
-		})
-	})
-	t.Run("whose context ends while it waits has sent nothing", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			h := prepare(t, newFarEnd(), downstream.Options{})
-			if e := ends(t, h); e.OutcomeUnknown {
-				t.Errorf("error %v, want a known outcome", e)
-			}
-			if st := h.lane.State(); st.Waiting != 0 {
-				t.Errorf("state %+v, want nothing left", st)
-			}
-			if got := h.answers(); len(got) != 1 {
-				t.Errorf("events %+v, want one", got)
-			}
-		})
-	})
-	t.Run("whose context ends while it rests has sent nothing", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			far := newFarEnd()
-			far.fate = func(time.Duration, *downstream.Message) error { return refused() }
-			h := start(t, far, downstream.Options{})
-			if e := ends(t, h); e.OutcomeUnknown {
-				t.Errorf("error %v, want a known outcome", e)
-			}
-			tries := len(far.seen())
-			time.Sleep(time.Minute)
-			if got := len(far.seen()); got != tries {
-				t.Errorf("%d tries after Send had returned", got-tries)
-			}
-			if st := h.lane.State(); st.Waiting != 0 {
-				t.Errorf("state %+v, want nothing left", st)
-			}
-		})
 	})
 }
 

@@ -761,9 +761,6 @@ func TestManyGoroutines(t *testing.T) {
 		callers.Go(func() {
 			for i := range 300 {
 				if i%10 == 0 {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-					_, _ = lane.Send(ctx, to(fmt.Sprint(g, i)))
-					cancel()
 					lane.State()
 				}
 				r := h.submit(to(fmt.Sprint(g, i%50)))

@@ -1,7 +1,6 @@
 package downstream
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -28,9 +27,7 @@ const (
 //
 // Submit never waits: a message that finds the lane full or closed is refused.
 // An answer that comes after the verdict timeout is told all the same.
-func (l *Lane) Submit(m *Message, done func(Answer, error)) { l.submit(m, done) }
-
-func (l *Lane) submit(m *Message, done func(Answer, error)) *item {
+func (l *Lane) Submit(m *Message, done func(Answer, error)) {
 	now := time.Now()
 	it := l.newItem(m, done, now)
 	var t turn
@@ -61,38 +58,6 @@ func (l *Lane) submit(m *Message, done func(Answer, error)) *item {
 	}
 	l.mu.Unlock()
 	l.do(&t, now)
-	return it
-}
-
-// Send hands m over and waits for its answer. If ctx ends first the error is a
-// *fcm.SendError of class Unavailable: the message was not sent, or, if it is
-// in flight, its outcome is unknown.
-func (l *Lane) Send(ctx context.Context, m *Message) (Answer, error) {
-	type answer struct {
-		a   Answer
-		err error
-	}
-	end := make(chan answer, 1)
-	it := l.submit(m, func(a Answer, err error) { end <- answer{a, err} })
-	select {
-	case r := <-end:
-		return r.a, r.err
-	case <-ctx.Done():
-	}
-	var t turn
-	l.mu.Lock()
-	flying := it.state == itemFlying
-	if it.state == itemWaiting || it.state == itemResting {
-		l.withdraw(it)
-		t.tell(it, notSent(context.Cause(ctx), 0))
-	}
-	l.mu.Unlock()
-	if flying {
-		return Answer{}, &fcm.SendError{Class: fcm.Unavailable, OutcomeUnknown: true, Err: context.Cause(ctx)}
-	}
-	l.do(&t, time.Now())
-	r := <-end
-	return r.a, r.err
 }
 
 // withdraw takes a message out that waits or rests. Called with mu held.

@@ -126,14 +126,8 @@ type Change struct {
 	Resumed Reason        // what held it does so no more
 }
 
-// Bounds of what is waited for.
-const (
-	// maxRetryAfter bounds what we let FCM ask for: after this we ask again.
-	maxRetryAfter = time.Hour
-	// quotaWait is how long a project waits whose 429 did not say how long
-	// (docs/fcm-http.md, Retrying).
-	quotaWait = time.Minute
-)
+// maxRetryAfter bounds what we let FCM ask for: after this we ask again.
+const maxRetryAfter = time.Hour
 
 // A Governor is the pace of one project. Any goroutine may call its methods;
 // the time that they are told must not go back by much.
@@ -266,7 +260,7 @@ func (g *Governor) Report(now time.Time, t Ticket, o Outcome) Change {
 // quota holds the project, and halves its rate, but for messages that were on
 // their way already when it was halved.
 func (g *Governor) quota(n int64, t Ticket, retryAfter time.Duration) Change {
-	wait := cmp.Or(max(retryAfter, 0), quotaWait)
+	wait := cmp.Or(max(retryAfter, 0), fcm.QuotaFloor)
 	g.held = max(g.held, n+int64(wait))
 	if t.cuts == g.cuts {
 		g.cuts++

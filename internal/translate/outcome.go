@@ -228,12 +228,6 @@ func invalidResult(err error, e *fcm.SendError) string {
 	return InvalidParameters
 }
 
-// The least waits before a sender tries again, where FCM names none.
-const (
-	waitQuota = time.Minute
-	waitOther = 10 * time.Second
-)
-
 // RetryAfter is how long a sender should wait before it sends the same message
 // again: what FCM asked for, or the least wait of docs/fcm-http.md, Retrying.
 // 0: it should not send it again, or the fault is none.
@@ -247,7 +241,7 @@ func RetryAfter(err error) time.Duration {
 	case e.RetryAfter > 0:
 		return e.RetryAfter
 	case e.Class == fcm.ProjectQuota, e.Class == fcm.DeviceQuota, e.Class == fcm.TopicQuota:
-		return waitQuota
+		return fcm.QuotaFloor
 	}
-	return waitOther
+	return fcm.RetryFloor
 }
