@@ -876,6 +876,33 @@ func TestC36_C54_AShutdownWaitsForHandlers(t *testing.T) {
 	}
 }
 
+func TestUpstreamBreaksNoStreamThatIsBeingShutDown(t *testing.T) {
+	play(t, func(t *testing.T, srv *server) {
+		h, calls := handler()
+		p, st := srv.bound(func(o *ccsclient.Options) {
+			o.Upstream = h
+			o.Receipts = func(context.Context, *ccs.Receipt) error { t.Error("a receipt is handled"); return nil }
+		})
+		r := p.send("m-1") // holds the shutdown up
+		st.want("m-1")
+		ended := make(chan error, 1)
+		go func() { ended <- p.Shutdown(t.Context()) }()
+		synctest.Wait()
+		for i := range 2000 {
+			st.upstream("device", fmt.Sprint("u-", i))
+			st.receipt(fmt.Sprint("r-", i))
+		}
+		wantNoCall(t, calls)
+		st.wantQuiet()
+		st.ack("m-1")
+		r.wantAcked()
+		st.wantGoodbye()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What a handler leaves unhandled is not acked, and is as new when it comes again.
 func TestAMessageMayBeLeftUnhandled(t *testing.T) {
 	play(t, func(t *testing.T, srv *server) {

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"penstock/ccs"
 	"penstock/ccsclient"
+	"penstock/fcmsim"
 	"penstock/internal/app"
 	"penstock/internal/config"
 )
@@ -248,4 +250,43 @@ func TestKeySecretIsMadeOnce(t *testing.T) {
 	if _, err := app.KeySecret(dir); err == nil || !strings.Contains(err.Error(), "restore it") {
 		t.Errorf("damaged: %v", err)
 	}
+}
+
+// A project that goes need not wait for app servers that are not there: what
+// nobody has is left to the far end at once.
+func TestAProjectThatGoesWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	r := run(t, settings(t, nil))
+	key := filepath.Join(r.cfg.DataDir, "far-key")
+	if err := os.WriteFile(key, []byte(sim.ServerKey()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, r.cfg, func(b *config.Book) {
+		p := made(t, r.cfg.DataDir, serverKey, overCCS(sim.Addr(), sim.CAFile(), "", sim.SenderID()))
+		p.Transport.CCS.KeyFile, p.Transport.CCS.Key = key, config.Secret{}
+		b.Projects = append(b.Projects, p)
+	})
+	until(t, "the stream to the far end", func() bool { return len(sim.Streams()) == 1 })
+	device := sim.Tokens()[0]
+	id, err := sim.Upstream(device, fcmsim.Upstream{Data: map[string]string{"k": "v"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := func() string {
+		st, err := sim.UpstreamState(device, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.State
+	}
+	until(t, "the message is there", func() bool { return state() == "offered" })
+	edit(t, r.cfg, func(b *config.Book) { b.Projects = nil })
+	until(t, "the project is gone", func() bool { _, body := r.get("/readyz"); return !strings.Contains(body, "shop") })
+	began := time.Now()
+	until(t, "its stream is gone", func() bool { return len(sim.Streams()) == 0 })
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	until(t, "the far end keeps the message", func() bool { return state() == "waiting" })
 }
