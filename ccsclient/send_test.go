@@ -712,7 +712,7 @@ func TestWhatCannotBeWrittenInTimeIsNotSent(t *testing.T) {
 		late := by(p, "late", time.Second)
 		time.Sleep(time.Second - 1)
 		late.wantOpen()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		late.wantErr(ccsclient.ErrLate)
 		srv.setRefuse(nil)
 		inTime, behind := by(p, "in-time", time.Hour), by(p, "behind", time.Hour+time.Second)

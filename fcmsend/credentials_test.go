@@ -280,7 +280,7 @@ func TestARefusalOfWhatWasReplacedMeanwhileIsNobodysAnswer(t *testing.T) {
 		if h.count() != 2 {
 			t.Errorf("%d tokens were asked for", h.count())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		first.wantAccepted()
 		second.wantAccepted()
 	})
