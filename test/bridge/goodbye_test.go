@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/ccs"
@@ -50,6 +51,7 @@ func TestTheEndWaitsForUpstreamHandlers(t *testing.T) {
 				if took := time.Since(began); took < 2*time.Second || took > 8*time.Second {
 					t.Errorf("it took %v, and the handlers are done after 2 s", took)
 				}
+				synctest.Wait() // the last acks have left, and those of a chain have further to go
 				for _, id := range ids {
 					if st, err := sim.UpstreamState(device, id); err != nil || st.State != "acked" {
 						t.Errorf("%s is %s at the far end, %v", id, st.State, err)
