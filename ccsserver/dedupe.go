@@ -123,7 +123,7 @@ func (d *dedupe) join(r *Request, now time.Time, full bool) (joining, *ccs.Ack) 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.forget(r.came)
-	if first := d.work[r.key]; first != nil {
+	if first := d.work[r.key]; first != nil && !first.settled {
 		switch {
 		case first.content != r.content:
 			return joinedConflict, nil
@@ -150,7 +150,7 @@ func (d *dedupe) join(r *Request, now time.Time, full bool) (joining, *ccs.Ack) 
 }
 
 // settle ends r's work and returns who waits for the answer; false if r was
-// settled before.
+// settled before. When they have it, answered must be called.
 func (d *dedupe) settle(r *Request, acked bool, extra *ccs.Ack) (waiters []*pending, first bool) {
 	now := r.came // if the handler answers before it returns, which takes no time
 	if !r.inline.Load() {
@@ -163,7 +163,6 @@ func (d *dedupe) settle(r *Request, acked bool, extra *ccs.Ack) (waiters []*pend
 	}
 	r.settled = true
 	waiters, r.waiters = r.waiters, nil
-	delete(d.work, r.key)
 	if !acked {
 		return waiters, true
 	}
@@ -181,6 +180,33 @@ func (d *dedupe) settle(r *Request, acked bool, extra *ccs.Ack) (waiters []*pend
 	}
 	d.order.push(ackedAt{key: r.key, until: until})
 	return waiters, true
+}
+
+// answered lets go of r, whose answer was written to all who waited, and returns
+// what was to come behind it.
+func (d *dedupe) answered(r *Request) []func() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.work[r.key] == r { // the id may have come anew
+		delete(d.work, r.key)
+	}
+	return r.behind
+}
+
+// maxBehind is how much may wait for the answer to one message; more goes ahead.
+const maxBehind = 100
+
+// behind has f called when the message that is in work under this id was
+// answered. False: nothing is, or too much waits already; f is not called.
+func (d *dedupe) behind(sender ccs.SenderID, id ccs.MessageID, f func()) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.work[d.digest(sender, id)]
+	if r == nil || len(r.behind) >= maxBehind {
+		return false
+	}
+	r.behind = append(r.behind, f)
+	return true
 }
 
 // leave takes p off the list of those who wait for an answer. p lets go of its

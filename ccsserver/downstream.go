@@ -67,6 +67,7 @@ type Request struct {
 	room    [1]*pending // for waiters: nearly always there is but one
 	waiters []*pending  // guarded by table.mu
 	settled bool        // likewise
+	behind  []func()    // likewise; what comes when all of them have the answer
 }
 
 // Answer settles the message. With a nil err it is an ack; ack may add a
@@ -96,6 +97,9 @@ func (r *Request) Answer(ack *ccs.Ack, err error) {
 		if !r.inline.Load() || p.s.id != r.Stream {
 			p.s.Flush()
 		}
+	}
+	for _, f := range r.table.answered(r) {
+		f()
 	}
 }
 

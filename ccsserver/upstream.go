@@ -54,9 +54,13 @@ type OfferOptions struct {
 // non-draining stream of sender, and to another or a later one when that
 // stream is gone unacked; until its time to live is over. It does not wait.
 // It refuses with [ErrFull], [ErrInWork] or [ErrClosed].
+//
+// A receipt of a message that is in work waits until that is answered, since an
+// app server knows nothing of receipts that come before: refused only then, it is
+// [Dropped].
 func (srv *Server) Offer(sender ccs.SenderID, m ccs.FromServer, opt OfferOptions) error {
 	it := &item{msg: m, opt: opt}
-	ttl := upstreamTTL
+	ttl, of := upstreamTTL, ccs.MessageID("")
 	switch m := m.(type) {
 	case *ccs.Upstream:
 		it.key = upKey{from: m.From, id: m.MessageID}
@@ -64,12 +68,23 @@ func (srv *Server) Offer(sender ccs.SenderID, m ccs.FromServer, opt OfferOptions
 			ttl = min(*m.TTL, ccs.MaxTTL)
 		}
 	case *ccs.Receipt:
-		it.receipt = true
+		it.receipt, of = true, m.OriginalMessageID
 		it.key = upKey{from: m.Device, id: receiptID(m.MessageID)}
 	default:
 		return fmt.Errorf("ccsserver: offer: %T is neither an upstream message nor a receipt", m)
 	}
-	return srv.mailbox(sender).put(it, ttl)
+	box := srv.mailbox(sender)
+	if it.receipt {
+		late := func() {
+			if box.put(it, ttl) != nil && opt.Done != nil {
+				opt.Done(Dropped)
+			}
+		}
+		if srv.ids.behind(sender, of, late) {
+			return nil
+		}
+	}
+	return box.put(it, ttl)
 }
 
 // Deliver offers an upstream message and waits until it is acked. When ctx

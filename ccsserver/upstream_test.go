@@ -568,6 +568,117 @@ func TestS60_ReceiptsHoldNothingBack(t *testing.T) {
 	})
 }
 
+func TestAReceiptComesBehindTheAnswer(t *testing.T) {
+	held := func(t *testing.T, f func(t *testing.T, srv *server, p *peer, r *ccsserver.Request)) {
+		play(t, nil, func(t *testing.T, srv *server) {
+			srv.hold()
+			p := srv.bind(t)
+			p.write(downstream("m-1"))
+			f(t, srv, p, srv.take(t))
+		})
+	}
+	t.Run("an ack", func(t *testing.T) {
+		held(t, func(t *testing.T, srv *server, p *peer, r *ccsserver.Request) {
+			first, second := srv.offer(t, receiptOf("m-1")), srv.offer(t, receiptOf("m-1"))
+			p.wantQuiet()
+			first.want(t, 0, 0)
+			// Others do not wait.
+			srv.offer(t, receiptOf("m-0"))
+			p.want(receipt("m-0"))
+			r.Answer(nil, nil)
+			p.want(acked("m-1"), receipt("m-1"), receipt("m-1"))
+			first.want(t, 0, 1)
+			second.want(t, 0, 1)
+			// And nothing waits for what was answered.
+			srv.offer(t, receiptOf("m-1"))
+			p.want(receipt("m-1"))
+		})
+	})
+	t.Run("a nack", func(t *testing.T) {
+		held(t, func(t *testing.T, srv *server, p *peer, r *ccsserver.Request) {
+			srv.offer(t, receiptOf("m-1"))
+			r.Answer(nil, &ccs.NackError{Code: ccs.CodeServiceUnavailable})
+			p.want(nacked("m-1", "SERVICE_UNAVAILABLE", (&ccs.NackError{Code: ccs.CodeServiceUnavailable}).Text()), receipt("m-1"))
+			// The id is open again.
+			p.write(downstream("m-1"))
+			srv.take(t).Answer(nil, nil)
+			p.want(acked("m-1"))
+		})
+	})
+	t.Run("that comes late", func(t *testing.T) {
+		held(t, func(t *testing.T, srv *server, p *peer, r *ccsserver.Request) {
+			time.Sleep(13 * time.Second)
+			p.want(nacked("m-1", "SERVICE_UNAVAILABLE", textTimeout))
+			srv.offer(t, receiptOf("m-1"))
+			p.wantQuiet()
+			r.Answer(nil, nil)
+			p.want(receipt("m-1"))
+		})
+	})
+	t.Run("to its own sender", func(t *testing.T) {
+		held(t, func(t *testing.T, srv *server, _ *peer, _ *ccsserver.Request) {
+			other := srv.bindAs(t, rival)
+			if err := srv.Offer(rival, receiptOf("m-1"), ccsserver.OfferOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if got := other.next(); !strings.Contains(got, `"dr2:m-1"`) {
+				t.Errorf("got %s", got)
+			}
+		})
+	})
+	t.Run("but no more than a hundred wait", func(t *testing.T) {
+		held(t, func(t *testing.T, srv *server, p *peer, r *ccsserver.Request) {
+			var offers []*offer
+			for range 101 {
+				offers = append(offers, srv.offer(t, receiptOf("m-1")))
+			}
+			p.want(receipt("m-1"))
+			p.wantQuiet()
+			offers[99].want(t, 0, 0)
+			offers[100].want(t, 0, 1)
+			r.Answer(nil, nil)
+			p.want(acked("m-1"))
+			offers[99].want(t, 0, 1)
+		})
+	})
+	t.Run("whose id came anew while it was written", func(t *testing.T) {
+		held(t, func(t *testing.T, srv *server, p *peer, first *ccsserver.Request) {
+			other := srv.bind(t)
+			srv.dawdle.Store(int64(time.Second))
+			written := make(chan struct{})
+			go func() {
+				defer close(written)
+				first.Answer(nil, &ccs.NackError{Code: ccs.CodeServiceUnavailable})
+			}()
+			synctest.Wait()
+			other.write(downstream("m-1"))
+			second := srv.take(t) // a nacked id is open again
+			srv.offer(t, receiptOf("m-1"))
+			srv.dawdle.Store(0)
+			<-written
+			p.next()
+			p.write(downstream("m-1"))
+			srv.wantHandedOn(t, 2) // it waits with the second
+			p.wantQuiet()
+			second.Answer(nil, nil)
+			p.want(acked("m-1"))
+			synctest.Wait()
+			if n := strings.Count(p.came()+other.came(), `"dr2:m-1"`); n != 1 {
+				t.Errorf("%d receipts came, want one", n)
+			}
+		})
+	})
+	t.Run("or is dropped with the server", func(t *testing.T) {
+		held(t, func(t *testing.T, srv *server, _ *peer, r *ccsserver.Request) {
+			o := srv.offer(t, receiptOf("m-1"))
+			srv.Close()
+			o.want(t, 0, 0)
+			r.Answer(nil, nil)
+			o.want(t, ccsserver.Dropped, 0)
+		})
+	})
+}
+
 func TestS61_AReceiptsAckWithAndWithoutItsPrefix(t *testing.T) {
 	for name, tt := range map[string]struct {
 		ack     string
