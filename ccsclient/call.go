@@ -229,6 +229,27 @@ func (p *Pool) giveUp(c *call, why error) {
 	}
 }
 
+// TakeBack takes no more messages, and takes back those that were never written:
+// their senders get [ErrWithdrawn]. What was written still gets its final answer,
+// and is sent again where that takes it. It is for a program that is told to end;
+// [Pool.Shutdown] is to follow.
+func (p *Pool) TakeBack() {
+	p.mu.Lock()
+	p.shut()
+	var tell []telling
+	for _, c := range p.unfinished() {
+		if c.attempts == 0 {
+			p.finish(c)
+			tell = append(tell, c.tell(c.answer(), sendError(c.m, ErrWithdrawn)))
+		}
+	}
+	p.places.giveBack()
+	p.mu.Unlock()
+	for i := range tell {
+		tell[i].do()
+	}
+}
+
 // A callQueue is a first-in, first-out queue of calls.
 type callQueue struct {
 	items []*call
