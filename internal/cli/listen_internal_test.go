@@ -19,6 +19,7 @@ import (
 
 	"penstock/ccs"
 	"penstock/ccsclient"
+	"penstock/ccsserver"
 	"penstock/fcmsim"
 	"penstock/internal/ccstest"
 )
@@ -53,6 +54,9 @@ type bubble struct {
 	env      *env
 	stop     context.CancelFunc // the signal
 	ended    chan error
+
+	mu     sync.Mutex // guards what follows
+	closed []error    // how each stream ended at the simulator; nil: in order
 }
 
 // inBubble runs f in a bubble whose listen is started by start.
@@ -61,12 +65,15 @@ func inBubble(t *testing.T, f func(t *testing.T, b *bubble)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		far := ccstest.Listen()
-		sim, err := fcmsim.Start(&fcmsim.Options{ClearText: true, Listeners: []net.Listener{far}})
+		b := &bubble{t: t, far: far, dir: dir, ended: make(chan error, 1)}
+		sim, err := fcmsim.Start(&fcmsim.Options{
+			ClearText: true, Listeners: []net.Listener{far}, Server: &ccsserver.Options{Events: &ccsserver.Events{Closed: b.noteClosed}},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer sim.Close()
-		b := &bubble{Sim: sim, t: t, far: far, dir: dir, ended: make(chan error, 1)}
+		b.Sim = sim
 		b.cmd = listenCmd{JSON: true, Grace: 10 * time.Second, ExecTimeout: time.Minute}
 		b.cmd.Endpoint = "sim:5235"
 		var ctx context.Context
@@ -75,6 +82,12 @@ func inBubble(t *testing.T, f func(t *testing.T, b *bubble)) {
 		b.env = &env{ctx: ctx, stdout: &b.out, stderr: &b.err, interrupted: new(atomic.Bool)}
 		f(t, b)
 	})
+}
+
+func (b *bubble) noteClosed(_ ccsserver.Stream, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = append(b.closed, err)
 }
 
 func (b *bubble) options() *ccsclient.Options {

@@ -56,6 +56,10 @@ type sendSummary struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// sendGrace is how long, after the first signal, the answers to what was written
+// are waited for, if --timeout does not end sooner.
+const sendGrace = 10 * time.Second
+
 // sendAhead is how many messages are handed over beyond the window, so that
 // the time that each one waits counts little against its timeout.
 const sendAhead = 100
@@ -67,6 +71,10 @@ type sending struct {
 	pool *ccsclient.Pool
 	bar  *progress
 
+	handing context.Context // ends when no more messages are handed over
+	waiting context.Context // ends when no answer is waited for any more
+	stop    func()          // ends both
+
 	mu      sync.Mutex // guards what follows, and stdout
 	sum     sendSummary
 	failure error // why the last attempt to connect failed
@@ -76,7 +84,6 @@ type sending struct {
 	// A connection stood once; without one, the first message that is given up
 	// ends the command: the others would wait as long each, for nothing.
 	connected bool
-	stop      context.CancelFunc
 }
 
 // Help is what --help says between the summary and the flags.
@@ -91,7 +98,9 @@ Examples, with the values that "penstock sim" printed:
   penstock send --to TOKEN --count 1000 --rate 100 --json
   penstock send --file messages.ndjson
 
-A line of --file is a message as CCS writes it, {"to":"TOKEN","data":{"k":"v"}}. A line without message_id gets one that is the same in each run, so that a server that remembers ids delivers a file sent twice only once.`
+A line of --file is a message as CCS writes it, {"to":"TOKEN","data":{"k":"v"}}. A line without message_id gets one that is the same in each run, so that a server that remembers ids delivers a file sent twice only once.
+
+SIGTERM and Ctrl-C hand nothing more over, wait up to 10 s for the answers to what was written, and close the stream in order.`
 }
 
 func (c *sendCmd) Run(e *env) error {
@@ -113,35 +122,44 @@ func (c *sendCmd) Run(e *env) error {
 	if !(c.Rate == 0 || c.Rate >= 0.001 && c.Rate <= 1e6) { // so that not a number is refused too
 		return usage("--rate is %v: give 0.001 to 1000000 messages a second, or leave it out", c.Rate)
 	}
+	return c.send(e, cred, &ccsclient.Options{TLS: tlsConfig}, source, total)
+}
+
+// send does all that is left when the flags are read; opt has the connection's
+// part of the options.
+func (c *sendCmd) send(e *env, cred ccsclient.Credentials, opt *ccsclient.Options, source func() (*ccs.Downstream, error), total int) error {
 	s := &sending{cmd: c, env: e, bar: newProgress(e.stderr, total, "sending")}
-	ctx, stop := context.WithCancel(e.ctx)
-	defer stop()
-	s.stop = stop
-	opt := &ccsclient.Options{TLS: tlsConfig, MaxWaiting: sendAhead, Events: &ccsclient.Events{
+	var stopHanding, stopWaiting context.CancelFunc
+	s.handing, stopHanding = context.WithCancel(e.ctx)
+	s.waiting, stopWaiting = context.WithCancel(context.Background())
+	s.stop = func() { stopHanding(); stopWaiting() }
+	defer s.stop()
+	opt.MaxWaiting = sendAhead
+	opt.Events = &ccsclient.Events{
 		ReconnectFailed: s.noteFailure,
 		Authenticated:   func(ccsclient.Stream) { s.noteSuccess() },
-	}}
+	}
 	if c.Trace {
 		opt.Trace = e.printTrace
 	}
+	var err error
 	if s.pool, err = ccsclient.NewPool(c.Endpoint, cred, opt); err != nil {
 		return usage("%w", err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = s.pool.Run(context.Background()) // Shutdown and Close end it
-	}()
+	answered := make(chan struct{}) // every message has been told of
+	var all sync.WaitGroup
+	all.Go(func() { _ = s.pool.Run(context.Background()) }) // Shutdown and Close end it
+	all.Go(func() { s.leave(answered) })
 	began := time.Now()
-	err = s.sendAll(ctx, source)
-	if s.sum.Unknown > 0 {
+	err = s.sendAll(source)
+	close(answered)
+	s.stop()
+	if s.sum.Unknown > 0 && e.ctx.Err() == nil {
 		s.pool.Close()
 	} else {
-		bye, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		_ = s.pool.Shutdown(bye) // every message has its answer
-		cancel()
+		_ = s.pool.Shutdown(s.waiting) // in order, but nobody waits for an answer any more
 	}
-	<-ended
+	all.Wait()
 	s.bar.done()
 	s.sum.Summary, s.sum.Seconds = true, round(time.Since(began).Seconds())
 	if c.Count != nil || c.File != "" {
@@ -184,8 +202,32 @@ func (s *sending) noteFailure(err error) {
 	}
 }
 
+// leave waits for the first signal, or until every message is answered. After a
+// signal nothing leaves that had not, and what had has its time to be answered.
+func (s *sending) leave(answered <-chan struct{}) {
+	select {
+	case <-s.env.ctx.Done():
+	case <-answered:
+		return
+	}
+	s.pool.TakeBack()
+	st := s.pool.State()
+	if n := st.InFlight + st.Waiting + st.Resting; n > 0 {
+		s.bar.clear()
+		fmt.Fprintf(s.env.stderr, "penstock: ending: up to %v for the answers to %d messages, a second signal ends it at once\n",
+			min(s.cmd.Timeout, sendGrace), n)
+	}
+	grace := time.NewTimer(sendGrace)
+	defer grace.Stop()
+	select {
+	case <-grace.C:
+		s.stop()
+	case <-answered:
+	}
+}
+
 // sendAll hands every message over and waits for the answers.
-func (s *sending) sendAll(ctx context.Context, source func() (*ccs.Downstream, error)) error {
+func (s *sending) sendAll(source func() (*ccs.Downstream, error)) error {
 	var left sync.WaitGroup
 	defer left.Wait()
 	var gap time.Duration
@@ -198,15 +240,15 @@ func (s *sending) sendAll(ctx context.Context, source func() (*ccs.Downstream, e
 		if m == nil || err != nil {
 			return err
 		}
-		waitUntil(ctx, due)
+		waitUntil(s.handing, due)
 		due = latest(due.Add(gap), time.Now().Add(-maxLate))
 		if s.env.ctx.Err() != nil {
 			return &exitError{code: exitFailed, err: errors.New("ended by a signal before every message was sent")}
 		}
-		if ctx.Err() != nil && s.sum.Sent > 0 {
+		if s.handing.Err() != nil && s.sum.Sent > 0 {
 			return nil // the credentials were refused, or nothing answers: the first message says so
 		}
-		one, cancel := context.WithTimeout(ctx, s.cmd.Timeout)
+		one, cancel := context.WithTimeout(s.waiting, s.cmd.Timeout)
 		left.Add(1)
 		s.mu.Lock()
 		s.sum.Sent++
@@ -307,7 +349,7 @@ func (s *sending) why(a ccsclient.Answer, err error) string {
 		return "not sent: no connection within " + s.cmd.Timeout.String()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "not sent: no room in the window, or no connection, within " + s.cmd.Timeout.String()
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, ccsclient.ErrWithdrawn), errors.Is(err, ccsclient.ErrClosed):
 		return "not sent: interrupted"
 	}
 	return "not sent: " + err.Error()
