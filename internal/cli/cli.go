@@ -104,11 +104,18 @@ Exit codes: 0 all is well; 1 something failed (a nack, a loss); 2 wrong use; 3 c
 const sameSignal = 300 * time.Millisecond
 
 // Main runs the command line and returns the exit code. It catches SIGINT and
-// SIGTERM: the first ends the command in order, the second at once.
+// SIGTERM: the first ends the command in order, the second at once. A stdout that
+// nobody reads is an error like others, not the end of the process.
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	e := &env{ctx: ctx, stdout: stdout, stderr: stderr, interrupted: new(atomic.Bool)}
+	out := &outlet{to: stdout}
+	e := &env{ctx: ctx, stdout: out, stderr: stderr, interrupted: new(atomic.Bool)}
+	// Without a listener for it, a write to a closed stdout or stderr would kill us
+	// on the spot. It is told, not ignored: commands that we start would inherit that.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -137,7 +144,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 			}
 		}
 	}()
-	return run(e, args)
+	return out.told(run(e, args), stderr)
 }
 
 // program is how the user starts this program, for examples to be copied. What
@@ -154,7 +161,7 @@ func run(e *env, args []string) int {
 	var g grammar
 	left := -1 // the exit code that kong asked for, by --help
 	parser, err := kong.New(&g,
-		kong.Name("penstock"), kong.Description(description), kong.Writers(e.stdout, e.stderr),
+		kong.Name("penstock"), kong.Description(description), kong.Writers(beneath(e.stdout), e.stderr),
 		kong.DefaultEnvars("PENSTOCK"), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Exit(func(code int) { left = code }))
 	if err != nil {

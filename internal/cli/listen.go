@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"penstock/ccs"
@@ -67,11 +64,6 @@ func (c *listenCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	// Without a listener for it, a write to a closed stdout would kill us on
-	// the spot. It is told, not ignored: commands would inherit that.
-	pipe := make(chan os.Signal, 1)
-	signal.Notify(pipe, syscall.SIGPIPE)
-	defer signal.Stop(pipe)
 	return c.listen(e, cred, &ccsclient.Options{TLS: tlsConfig})
 }
 

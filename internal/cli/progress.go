@@ -45,7 +45,7 @@ func (p *progress) done() {
 	}
 }
 
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
+func isTerminal(w io.Writer) bool {
+	f, ok := beneath(w).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
