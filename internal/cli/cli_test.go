@@ -431,6 +431,7 @@ func TestWrongUseExitsWithTwoAndNamesTheHelp(t *testing.T) {
 		{"no endpoint", []string{"send", "--to", "x"}, []string{"--endpoint", `"penstock send --help"`}},
 		{"quotas that nobody has", []string{"sim", "--quotas", "apple"}, []string{"--quotas", "google"}},
 		{"a demo that is too fast", []string{"demo", "--rate", "20001"}, []string{"--rate", "20000"}},
+		{"a demo at a rate of nothing", []string{"demo", "--rate", "0"}, []string{"--rate is 0: give 1 to 20000"}},
 		{"a demo at no rate at all", []string{"demo", "--rate", "NaN"}, []string{"--rate"}},
 		{"a demo that is too short", []string{"demo", "--duration", "1ms"}, []string{"--duration", "1s"}},
 		{"a demo of too many messages", []string{"demo", "--rate", "20000", "--duration", "1h"}, []string{"1000000"}},

@@ -28,7 +28,7 @@ type sendCmd struct {
 	MessageID    string            `name:"message-id" placeholder:"ID" help:"The message's id. With --count its beginning: ID-1, ID-2 and so on. Default: a random one."`
 
 	Count   *int          `placeholder:"N" help:"Send the message N times, with ids of their own, and print a summary."`
-	Rate    float64       `placeholder:"R" help:"At most R messages a second. Default: as fast as answers come."`
+	Rate    *float64      `placeholder:"R" help:"At most R messages a second. Default: as fast as answers come."`
 	File    string        `placeholder:"FILE" type:"path" help:"Send the downstream messages of this file, a JSON object a line, instead of one made of flags. Nothing is sent if a line is wrong."`
 	Timeout time.Duration `default:"30s" help:"Give each message up after this time, connecting included."`
 	Trace   bool          `help:"Print every stanza to stderr, without tokens and payloads."`
@@ -119,8 +119,8 @@ func (c *sendCmd) Run(e *env) error {
 	if c.Timeout <= 0 {
 		return usage("--timeout is %v: give a positive duration such as 30s", c.Timeout)
 	}
-	if !(c.Rate == 0 || c.Rate >= 0.001 && c.Rate <= 1e6) { // so that not a number is refused too
-		return usage("--rate is %v: give 0.001 to 1000000 messages a second, or leave it out", c.Rate)
+	if r := c.Rate; r != nil && !(*r >= 0.001 && *r <= 1e6) { // so that not a number is refused too
+		return usage("--rate is %v: give 0.001 to 1000000 messages a second, or leave it out", *r)
 	}
 	return c.send(e, cred, &ccsclient.Options{TLS: tlsConfig}, source, total)
 }
@@ -231,8 +231,8 @@ func (s *sending) sendAll(source func() (*ccs.Downstream, error)) error {
 	var left sync.WaitGroup
 	defer left.Wait()
 	var gap time.Duration
-	if s.cmd.Rate > 0 {
-		gap = time.Duration(float64(time.Second) / s.cmd.Rate)
+	if s.cmd.Rate != nil {
+		gap = time.Duration(float64(time.Second) / *s.cmd.Rate)
 	}
 	due := time.Now()
 	for {

@@ -228,6 +228,8 @@ func TestSendRefusesWrongFlagsBeforeAnythingIsSent(t *testing.T) {
 		{"an unknown priority", []string{"--to", "x", "--priority", "urgent"}, []string{"priority"}},
 		{"no message at all", []string{"--to", "x", "--count", "0"}, []string{"--count"}},
 		{"an id that is too long with its number", []string{"--to", "x", "--count", "10", "--message-id", strings.Repeat("m", 1022)}, []string{"message_id"}},
+		{"a rate of nothing", []string{"--to", "x", "--rate", "0"}, []string{"--rate is 0: give 0.001 to 1000000 messages a second, or leave it out"}},
+		{"a rate below counting", []string{"--to", "x", "--rate", "0.0009"}, []string{"--rate"}},
 		{"a negative rate", []string{"--to", "x", "--rate", "-1"}, []string{"--rate"}},
 		{"a rate beyond counting", []string{"--to", "x", "--rate", "1e12"}, []string{"--rate"}},
 		{"a rate that is no number", []string{"--to", "x", "--rate", "NaN"}, []string{"--rate"}},
