@@ -19,18 +19,18 @@ func (o *Observer) CCS() *ccsserver.Events {
 			if limit, ok := errors.AsType[*ccsserver.LimitError](why); ok {
 				m.limits.WithLabelValues("ccs_" + string(limit.Limit)).Inc()
 				if leftOut, ok := refused.may(); ok {
-					o.log.Warn("a CCS connection was refused by a limit", keyAddress, addr, keyReason, limit, leftOut)
+					o.log.Warn("a CCS connection was refused by a limit", from(addr), keyReason, limit, leftOut)
 				}
 				return
 			}
 			m.stanzaLimit(why)
 			m.logins.WithLabelValues("broken_off").Inc()
-			o.log.Debug("a CCS connection came to nothing", keyAddress, addr, problem(why))
+			o.log.Debug("a CCS connection came to nothing", from(addr), problem(why))
 		},
 		AuthFailed: func(addr net.Addr, sender ccs.SenderID) {
 			m.logins.WithLabelValues("wrong_credentials").Inc()
 			if leftOut, ok := failed.may(); ok {
-				o.log.Warn("a login was refused: sender id and server key do not fit", keyAddress, addr, keySender, cut(string(sender)), leftOut)
+				o.log.Warn("a login was refused: sender id and server key do not fit", from(addr), keySender, cut(string(sender)), leftOut)
 			}
 		},
 		Bound: func(s ccsserver.Stream) {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"log/slog"
+	"net"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -26,6 +27,16 @@ func problem(err error) slog.Attr {
 	}
 	return slog.Any("err", err)
 }
+
+// from is the attribute for where a peer connects from: text with every handler,
+// made only for a line that is written. Without it JSON would have the fields of a
+// net.Addr.
+func from(addr net.Addr) slog.Attr { return slog.Any(keyAddress, address{addr}) }
+
+type address struct{ net.Addr }
+
+// LogValue implements [slog.LogValuer].
+func (a address) LogValue() slog.Value { return slog.StringValue(a.String()) }
 
 // An Observer is told what happens, and tells metrics and logs. Any goroutine
 // may call what it returns.
