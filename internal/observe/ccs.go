@@ -3,6 +3,8 @@ package observe
 import (
 	"errors"
 	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"penstock/ccs"
@@ -30,7 +32,7 @@ func (o *Observer) CCS() *ccsserver.Events {
 		AuthFailed: func(addr net.Addr, sender ccs.SenderID) {
 			m.logins.WithLabelValues("wrong_credentials").Inc()
 			if leftOut, ok := failed.may(); ok {
-				o.log.Warn("a login was refused: sender id and server key do not fit", from(addr), keySender, cut(string(sender)), leftOut)
+				o.log.Warn("a login was refused: sender id and server key do not fit", from(addr), keySender, stranger(sender), leftOut)
 			}
 		},
 		Bound: func(s ccsserver.Stream) {
@@ -66,12 +68,20 @@ func (m *metrics) stanzaLimit(err error) {
 	}
 }
 
-// cut keeps what a stranger wrote short.
-func cut(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
+// longestID is more digits than a project number has.
+const longestID = 20
+
+// stranger is a name that nobody vouched for, as a log may have it. A sender id is
+// all digits; anything else may be a key in the wrong place, and is cut short as
+// tokens are.
+func stranger(name ccs.SenderID) string {
+	switch {
+	case len(name) <= longestID && strings.Trim(string(name), "0123456789") == "":
+		return string(name)
+	case strings.HasPrefix(string(name), "/"): // a topic would stay whole
+		return "…(" + strconv.Itoa(len(name)) + ")"
 	}
-	return s
+	return ccs.RegistrationToken(name).Redacted()
 }
 
 func idOf(m ccs.FromServer) ccs.MessageID {
