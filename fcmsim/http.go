@@ -243,8 +243,25 @@ func goAway(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Connection", "close")
 }
 
-// shutdownHTTP lets requests end, until ctx does. Those that a fault holds back
-// are broken off.
+// pause holds an answer back, until a shutdown at most, and reports whether whoever
+// asked is still there.
+func (s *Sim) pause(r *http.Request, wait time.Duration) bool {
+	if wait <= 0 {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.web.closing:
+	case <-r.Context().Done():
+		return false
+	}
+	return true
+}
+
+// shutdownHTTP lets requests end, until ctx does. What a delay holds back is
+// answered at once; silence is broken off.
 func (s *Sim) shutdownHTTP(ctx context.Context) error {
 	if s.web.tls == nil {
 		return nil

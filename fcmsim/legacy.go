@@ -100,7 +100,7 @@ func (s *Sim) sendLegacy(w http.ResponseWriter, r *http.Request, req *legacyRequ
 		to = []ccs.RegistrationToken{req.to}
 	}
 	results, wait := s.legacyTokens(r, req, to)
-	if !pause(r, wait) {
+	if !s.pause(r, wait) {
 		return
 	}
 	if req.plain {
@@ -159,7 +159,7 @@ func (s *Sim) sendLegacyTopic(w http.ResponseWriter, r *http.Request, req *legac
 	m := req.message
 	m.To = req.to
 	code, wait := s.legacyMessage(r, &m)
-	if !pause(r, wait) {
+	if !s.pause(r, wait) {
 		return
 	}
 	switch {
@@ -269,7 +269,7 @@ func (s *Sim) withholdLegacy(r *http.Request, do Fault) {
 		case <-s.web.closing:
 		}
 	} else {
-		pause(r, do.Delay)
+		s.pause(r, do.Delay)
 		resetConn(r.Context())
 	}
 	panic(http.ErrAbortHandler)
@@ -331,21 +331,6 @@ func legacyCode(code ccs.Code) string {
 		return word
 	}
 	return "InvalidParameters"
-}
-
-// pause waits, and reports whether whoever asked is still there.
-func pause(r *http.Request, wait time.Duration) bool {
-	if wait <= 0 {
-		return true
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.Context().Done():
-		return false
-	}
 }
 
 // randomID is positive in 63 bits.

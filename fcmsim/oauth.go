@@ -207,7 +207,7 @@ func (s *Sim) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	do := s.tokenFault()
-	if !pause(r, do.Delay) {
+	if !s.pause(r, do.Delay) {
 		return
 	}
 	if do.Status != 0 {

@@ -386,7 +386,8 @@ func (s *Sim) Cut(streams []string) []string {
 
 // Shutdown drains every stream and waits until all are closed, or until ctx
 // ends; then it cuts the rest and returns ctx's error. Silent faults are what
-// makes a drain take its full 30 s.
+// makes a drain take its full 30 s. Over HTTP nobody waits for a fault: what a
+// delay holds back is answered at once, and what is to have no answer is cut.
 func (s *Sim) Shutdown(ctx context.Context) error {
 	s.life.Lock()
 	s.over = true

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"penstock/ccs"
 )
@@ -173,15 +172,8 @@ func (s *Sim) answerSend(w http.ResponseWriter, r *http.Request, a *answer, comp
 	if a.do.Delay > 0 {
 		delay = a.do.Delay
 	}
-	if delay > 0 {
-		wait := time.NewTimer(delay)
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-r.Context().Done():
-			return // nobody is there any more
-		case <-s.web.closing:
-		}
+	if !s.pause(r, delay) {
+		return
 	}
 	switch {
 	case a.do.Cut:
