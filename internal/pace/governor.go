@@ -27,9 +27,10 @@ type Options struct {
 	// TopicPerMinute is how many messages may go to one topic or condition.
 	// Default: as many as one likes.
 	TopicPerMinute int
-	// MaxTargets is how many devices and topics are remembered; beyond, those
-	// that were quiet for longest are forgotten first, thousands at a time, and
-	// counted. Default 1,000,000.
+	// MaxTargets is how many devices are remembered, how many topics, and how
+	// many of either that the far end has made wait: so many of each of the
+	// three. Beyond, those that were quiet for longest are forgotten first, up to
+	// half of them at a time, and counted. Default 1,000,000.
 	MaxTargets int
 }
 
@@ -322,8 +323,9 @@ type State struct {
 	// probe; 0: nothing does.
 	Held Reason
 	For  time.Duration
-	// Targets is how many devices and topics are remembered, Forgotten how many
-	// were forgotten before their time since there were too many.
+	// Targets is how many devices and topics are remembered, one that has been
+	// made to wait as another; at most three times MaxTargets. Forgotten is how
+	// many were forgotten before their time since there were too many.
 	Targets   int
 	Forgotten uint64
 }

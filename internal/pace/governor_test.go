@@ -421,6 +421,28 @@ func TestTargetsAreForgotten(t *testing.T) {
 			t.Errorf("%d forgotten and %d known, want 201 together", st.Forgotten, st.Targets)
 		}
 	})
+	t.Run("devices, topics and holds each by themselves", func(t *testing.T) {
+		c := newClock(t, &pace.Options{PerMinute: -1, DevicePerMinute: 10, DevicePerHour: -1, TopicPerMinute: 10, MaxTargets: 100})
+		// Each step makes 1,000 more of one kind, and must push out none of another.
+		for i, step := range []struct {
+			what  string
+			topic bool
+			end   pace.Outcome
+		}{
+			{"topics", true, pace.Outcome{}},
+			{"devices", false, pace.Outcome{}},
+			{"devices that are made to wait", false, pace.Outcome{Class: fcm.DeviceQuota}},
+		} {
+			for n := range 1000 {
+				to := name(n)
+				to.Topic = step.topic
+				c.try(to, step.end)
+			}
+			if st, most := c.g.State(c.now), 100*(i+1); st.Targets > most || st.Targets <= most-51 {
+				t.Errorf("after %s: %d known, want %d at most, and no fewer than half a table less", step.what, st.Targets, most)
+			}
+		}
+	})
 	t.Run("holds too", func(t *testing.T) {
 		opt := pace.Unlimited()
 		opt.MaxTargets = 100
