@@ -15,6 +15,9 @@ type MessageID string
 // It is bearer-like: it redacts itself in logs (see [RegistrationToken.LogValue]).
 type RegistrationToken string
 
+// TopicPrefix begins a target that is a topic, "/topics/NAME".
+const TopicPrefix = "/topics/"
+
 // A SenderID is the numeric project number with which an app server logs in.
 type SenderID string
 

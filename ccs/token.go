@@ -14,7 +14,7 @@ const minShown = 12
 // Redacted is the token as logs and people may see it: how it begins, and its
 // length. Topics are no secret and stay whole.
 func (t RegistrationToken) Redacted() string {
-	if strings.HasPrefix(string(t), "/topics/") {
+	if strings.HasPrefix(string(t), TopicPrefix) {
 		return string(t)
 	}
 	shown := 0

@@ -60,14 +60,11 @@ func (l *Lane) newItem(m *Message, done func(Answer, error), now time.Time) *ite
 	return it
 }
 
-// topicPrefix begins a legacy target that is a topic.
-const topicPrefix = "/topics/"
-
 // target is what m is for, as far as it can be told.
 func target(m *Message) pace.Target {
 	switch {
 	case m.CCS != nil && m.CCS.To != "":
-		name, isTopic := strings.CutPrefix(string(m.CCS.To), topicPrefix)
+		name, isTopic := strings.CutPrefix(string(m.CCS.To), ccs.TopicPrefix)
 		return pace.Target{Name: name, Topic: isTopic}
 	case m.CCS != nil:
 		return pace.Target{Name: m.CCS.Condition, Topic: true}

@@ -55,7 +55,7 @@ type Legacy struct {
 // Topic reports whether the request is for a topic or a condition: its answer
 // has one message id and no results.
 func (l *Legacy) Topic() bool {
-	return !l.Many && (l.Message.Condition != "" || len(l.Targets) == 1 && strings.HasPrefix(string(l.Targets[0]), topicPrefix))
+	return !l.Many && (l.Message.Condition != "" || len(l.Targets) == 1 && strings.HasPrefix(string(l.Targets[0]), ccs.TopicPrefix))
 }
 
 // Len is how many messages the request stands for, and results its answer has.
@@ -67,7 +67,7 @@ func (l *Legacy) At(i int) (*ccs.Downstream, error) {
 	m := l.Message
 	if len(l.Targets) > 0 {
 		m.To = l.Targets[i]
-		if l.Many && (m.To == "" || strings.HasPrefix(string(m.To), topicPrefix)) {
+		if l.Many && (m.To == "" || strings.HasPrefix(string(m.To), ccs.TopicPrefix)) {
 			return nil, invalid(fcm.MalformedToken, "message.token", textBadToken)
 		}
 	}

@@ -31,7 +31,7 @@ func ToCCS(r *fcm.SendRequest, id ccs.MessageID) (*ccs.Downstream, error) {
 		return nil, refused(wrong)
 	}
 	v := r.Message
-	if strings.HasPrefix(v.Token+v.FID, topicPrefix) {
+	if strings.HasPrefix(v.Token+v.FID, ccs.TopicPrefix) {
 		return nil, invalid(fcm.MalformedToken, "message.token", textBadToken)
 	}
 	m := &ccs.Downstream{
@@ -39,7 +39,7 @@ func ToCCS(r *fcm.SendRequest, id ccs.MessageID) (*ccs.Downstream, error) {
 		DryRun: r.ValidateOnly, Data: v.Data,
 	}
 	if v.Topic != "" {
-		m.To = topicPrefix + ccs.RegistrationToken(v.Topic)
+		m.To = ccs.TopicPrefix + ccs.RegistrationToken(v.Topic)
 	}
 	if v.Options != nil {
 		m.AnalyticsLabel = v.Options.AnalyticsLabel

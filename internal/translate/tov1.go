@@ -51,7 +51,7 @@ func ToV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, error) {
 		return nil, invalid(fcm.InvalidMessage, "message.android.ttl", "must be whole seconds")
 	}
 	out := &fcm.Message{Condition: m.Condition}
-	if topic, ok := strings.CutPrefix(string(m.To), topicPrefix); ok {
+	if topic, ok := strings.CutPrefix(string(m.To), ccs.TopicPrefix); ok {
 		// Even an empty one must not become no target.
 		if out.Topic = topic; topic == "" {
 			return nil, invalid(fcm.InvalidMessage, "message", textBadTopic)
@@ -91,9 +91,6 @@ func ToV1(m *ccs.Downstream, at Times, opt *Options) (*fcm.SendRequest, error) {
 	}
 	return r, nil
 }
-
-// topicPrefix is how a legacy target says that it is a topic.
-const topicPrefix = "/topics/"
 
 func isBase64URL(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
