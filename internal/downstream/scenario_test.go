@@ -495,6 +495,9 @@ func TestR_F12_Statement21_WhatAClosingConnectionDidNotTakeIsSentAgain(t *testin
 		for _, try := range far.seen() {
 			tries[try.to]++
 		}
+		if len(tries) != len(all) {
+			t.Errorf("%d of %d messages were tried", len(tries), len(all))
+		}
 		for to, n := range tries {
 			if n != 1+lost[to] {
 				t.Errorf("%s was tried %d times, and refused %d times", to, n, lost[to])
