@@ -266,6 +266,7 @@ func TestProjectsThatCannotBe(t *testing.T) {
 		{"a sender id twice", []string{"add", "other", "--sender-id", "123"}, "`sender_id` in project other is \"123\", which project shop"},
 		{"a name of the file's", []string{"add", "infile", "--sender-id", "9"}, "which project infile at " + file},
 		{"no name", []string{"add", "My Shop", "--sender-id", "9"}, "lower-case letters"},
+		{"a name with a dot", []string{"add", "Bad.Name", "--sender-id", "9"}, "`name` in project Bad.Name is \"Bad.Name\": give up to 63 lower-case letters"},
 		{"no sender id", []string{"add", "other", "--sender-id", "x"}, "digits only"},
 		{"no such file", []string{"add", "other", "--sender-id", "9", "--credentials-file", "nowhere"}, "nowhere: no such file"},
 		{"no credentials in it", []string{"add", "other", "--sender-id", "9", "--credentials-file", writeFile(t, "{}")}, "penstock: project other: transport.fcm.credentials_file: "},

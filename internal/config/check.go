@@ -82,7 +82,7 @@ func (c *Config) check(problems *Problems) {
 	for _, p := range c.AllProjects() {
 		k.project(p)
 		for key, value := range map[string]string{"name": p.Name, "sender_id": p.SenderID, "project_id": p.ProjectID} {
-			path := "projects." + p.Name
+			path := element("projects", p.Name)
 			if first := seen[key][value]; first != "" {
 				k.wrong(path+"."+key, "is %q, which %s has already: a project has one of its own", value, first)
 			} else if value != "" {
@@ -112,9 +112,9 @@ func (c checker) limits() {
 }
 
 func (c checker) project(p *Project) {
-	path := "projects." + p.Name
+	path := element("projects", p.Name)
 	if !projectName.MatchString(p.Name) {
-		c.wrong(path+".name", "is %q: give up to 63 lower-case letters, digits and hyphens", p.Name)
+		c.wrong(path+".name", "is %q: give up to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends", p.Name)
 	}
 	if !senderID.MatchString(p.SenderID) {
 		c.wrong(path+".sender_id", "is %q: give the project's number, digits only, as Firebase's console shows it under Cloud Messaging", p.SenderID)
@@ -131,7 +131,7 @@ func (c checker) project(p *Project) {
 		c.wrong(path+".keys", "is empty, so that nobody could send: give a key a name and a secret_file, such as keys: [{name: backend, secret_file: /run/secrets/%s-key}]", p.Name)
 	}
 	for _, key := range p.Keys {
-		c.key(path+".keys."+key.Name, key)
+		c.key(element(path+".keys", key.Name), key)
 	}
 	switch t := &p.Transport; {
 	case t.HasFCM == t.HasCCS:

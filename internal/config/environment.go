@@ -56,10 +56,10 @@ func (l *loader) variables(s section, path string, env map[string]string) (any b
 						e.set(name)
 					}
 				}
-				l.places[at+"."+name] = variable(at)
+				l.places[element(at, name)] = variable(at)
 			}
 			for _, item := range to.all() {
-				any = l.variables(item, at+"."+nameOf(item), env) || any
+				any = l.variables(item, element(at, nameOf(item)), env) || any
 			}
 			continue
 		}

@@ -267,8 +267,8 @@ func (l *loader) elements(n *yaml.Node, to elements, path string) {
 			continue
 		}
 		s := to.add()
-		l.places[path+"."+name] = l.at(item)
-		l.section(item, s, path+"."+name)
+		l.places[element(path, name)] = l.at(item)
+		l.section(item, s, element(path, name))
 	}
 }
 
@@ -313,7 +313,7 @@ func called(path string) string {
 	var rest []string
 	for i := 0; i < len(words); i++ {
 		if one := map[string]string{"projects": "project", "keys": "key"}[words[i]]; one != "" && i+1 < len(words) {
-			parts = append(parts, one+" "+words[i+1])
+			parts = append(parts, one+" "+strings.ReplaceAll(words[i+1], dotInName, "."))
 			rest = nil
 			i++
 			continue

@@ -183,6 +183,15 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
+// element is the path of an element of the list at path. Until names are checked
+// one may hold a dot, which divides nothing.
+func element(path, name string) string {
+	return join(path, strings.ReplaceAll(name, ".", dotInName))
+}
+
+// dotInName stands in a path for a dot that belongs to a name.
+const dotInName = "\x00"
+
 // variable is the environment's name for the setting at path.
 func variable(path string) string {
 	return "PENSTOCK_" + strings.Map(func(r rune) rune {

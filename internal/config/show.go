@@ -59,7 +59,7 @@ func branch(s section, path string, opt showOptions) *yaml.Node {
 		case elements:
 			value = &yaml.Node{Kind: yaml.SequenceNode}
 			for _, item := range to.all() {
-				value.Content = append(value.Content, branch(item, at+"."+nameOf(item), opt))
+				value.Content = append(value.Content, branch(item, element(at, nameOf(item)), opt))
 			}
 		default:
 			if e.text() == "" && e.def == "" || opt.givenOnly && e.text() == e.def {
