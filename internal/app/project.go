@@ -193,7 +193,7 @@ func SenderOptions(f *config.FCM) (*fcmsend.Options, error) {
 	}
 	target, err := url.Parse(f.Endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("transport.fcm.endpoint: %w", err)
+		return nil, errors.New("transport.fcm.endpoint is no URL") // err would repeat it
 	}
 	if opt.Proxy, err = f.ProxyFor(target); err != nil {
 		return nil, errors.New("transport.fcm.proxy, or HTTPS_PROXY in the environment, is no URL of a proxy")

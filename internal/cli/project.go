@@ -140,7 +140,7 @@ func (c *projectAddCmd) transport(t *config.Transport) error {
 	default:
 		t.HasFCM = true
 		t.FCM.CredentialsFile, t.FCM.ApplicationDefault = c.CredentialsFile, c.CredentialsFile == ""
-		t.FCM.CAFile, t.FCM.Proxy = c.FCMCAFile, c.FCMProxy
+		t.FCM.CAFile, t.FCM.Proxy = c.FCMCAFile, config.NewURL(c.FCMProxy)
 		if c.FCMEndpoint != "" {
 			t.FCM.Endpoint = c.FCMEndpoint
 		}

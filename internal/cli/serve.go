@@ -277,7 +277,7 @@ func (c *serveCmd) simConfig(cfg *config.Config, sim *fcmsim.Sim) error {
 		t.CCS.Endpoint, t.CCS.CAFile, t.CCS.Key = sim.Addr(), sim.CAFile(), config.NewSecret(sim.ServerKey())
 	} else {
 		t.HasFCM = true
-		t.FCM.Endpoint, t.FCM.CAFile, t.FCM.Proxy = sim.FCMURL(), sim.CAFile(), "none"
+		t.FCM.Endpoint, t.FCM.CAFile, t.FCM.Proxy = sim.FCMURL(), sim.CAFile(), config.NewURL("none")
 		// Not its file: another simulator on this directory would put its own address there.
 		t.FCM.Credentials = config.NewSecret(string(sim.ServiceAccountJSON()))
 	}

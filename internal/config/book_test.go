@@ -91,11 +91,12 @@ func TestBookKeepsSecretsAsTheyAre(t *testing.T) {
 	dir := t.TempDir()
 	b := &config.Book{Projects: []*config.Project{madeProject("a", "1")}}
 	b.Projects[0].Transport.FCM.Credentials = config.NewSecret("{}")
+	b.Projects[0].Transport.FCM.Proxy = config.NewURL("http://user:pw@host")
 	if err := b.Write(dir); err != nil {
 		t.Fatal(err)
 	}
 	again, err := config.ReadBook(dir)
-	if err != nil || again.Projects[0].Transport.FCM.Credentials.Reveal() != "{}" {
+	if err != nil || again.Projects[0].Transport.FCM.Credentials.Reveal() != "{}" || again.Projects[0].Transport.FCM.Proxy.Reveal() != "http://user:pw@host" {
 		t.Errorf("got %v, %v", again, err)
 	}
 }

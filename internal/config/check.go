@@ -198,24 +198,24 @@ func (c checker) fcm(path string, f *FCM) {
 	u, err := url.Parse(f.Endpoint)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "":
-		c.wrong(path+".endpoint", "is %q: give https://, host and port, and nothing behind them", f.Endpoint)
+		c.wrong(path+".endpoint", "is %q: give https://, host and port, and nothing behind them", NewURL(f.Endpoint))
 	case u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "0")):
-		c.wrong(path+".endpoint", "is %q: without TLS everyone on the way could read and send; give https://", f.Endpoint)
+		c.wrong(path+".endpoint", "is %q: without TLS everyone on the way could read and send; give https://", NewURL(f.Endpoint))
 	}
 	c.authority(path+".ca_file", f.CAFile)
 	if f.MaxConnections < 1 {
 		c.wrong(path+".max_connections", "is %d: give at least 1", f.MaxConnections)
 	}
-	if f.Proxy != "" && f.Proxy != "none" {
-		if u, err := url.Parse(f.Proxy); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if proxy := f.Proxy.Reveal(); proxy != "" && proxy != "none" {
+		if u, err := url.Parse(proxy); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			c.wrong(path+".proxy", "is no URL of a proxy: give http://host:port, or none")
 		}
 	}
 }
 
 func (c checker) farCCS(path string, f *FarCCS) {
-	if host, _, err := net.SplitHostPort(f.Endpoint); err != nil || host == "" {
-		c.wrong(path+".endpoint", "is %q: give host:port", f.Endpoint)
+	if host, _, err := net.SplitHostPort(f.Endpoint); err != nil || host == "" || strings.Contains(host, "@") {
+		c.wrong(path+".endpoint", "is %q: give host:port", NewURL(f.Endpoint))
 	}
 	if f.SenderID != "" && !senderID.MatchString(f.SenderID) {
 		c.wrong(path+".sender_id", "is %q: give digits only", f.SenderID)

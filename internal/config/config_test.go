@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -387,6 +388,10 @@ func TestWhatCannotBe(t *testing.T) {
 		{"no authority", project("sa.json", "sa.json, ca_file: nowhere"), "`ca_file` in transport.fcm of project shop" + at + "6 cannot be read: open DIR/nowhere: no such file or directory: give the path of an existing file"},
 		{"connections", project("sa.json", "sa.json, max_connections: 0"), "`max_connections` in transport.fcm of project shop" + at + "6 is 0: give at least 1"},
 		{"proxy", project("sa.json", "sa.json, proxy: user:secret@host"), "`proxy` in transport.fcm of project shop" + at + "6 is no URL of a proxy: give http://host:port, or none"},
+		{"endpoint with a password", project("sa.json", "sa.json, endpoint: \"https://user:canary@h\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://[redacted]@h\": give https://, host and port, and nothing behind them"},
+		{"endpoint with a password and no scheme", project("sa.json", "sa.json, endpoint: \"user:canary@h\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"[redacted]@h\": give https://, host and port, and nothing behind them"},
+		{"far endpoint with a password", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"https://user:can@ry@far:1\", key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \"https://[redacted]@far:1\": give host:port"},
+		{"far endpoint with a user", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"canary@far:1\", key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \"[redacted]@far:1\": give host:port"},
 		{"far endpoint", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: far, key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \"far\": give host:port"},
 		{"far sender id", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:1\", key_file: far-key, sender_id: me}"), "`sender_id` in transport.ccs of project shop" + at + "6 is \"me\": give digits only"},
 		{"no far key", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:1\"}"), "`key_file` in transport.ccs of project shop" + at + "6 is missing: give the file with the server key of the far end"},
@@ -438,6 +443,9 @@ func TestR_A54_FilesThatOthersMayRead(t *testing.T) {
 		{"secret.yaml", 0o644, "", "chmod 600 DIR/secret.yaml"},
 		{"secret.yaml", 0o640, "group", ""},
 		{"secret.yaml", 0o644, "everyone", ""},
+		{"proxy.yaml", 0o600, "", ""},
+		{"proxy.yaml", 0o644, "", "chmod 600 DIR/proxy.yaml"},
+		{"user.yaml", 0o644, "", ""}, // without a password
 	} {
 		t.Run(fmt.Sprintf("%s %o %s", tt.file, tt.mode, tt.by), func(t *testing.T) {
 			p := write(t, shop+"  - {name: b, sender_id: 2, keys: KEYS, transport: {ccs: {endpoint: 'far:1', key_file: far-key}}}\n")
@@ -446,7 +454,10 @@ func TestR_A54_FilesThatOthersMayRead(t *testing.T) {
 			}
 			p.put("data/projects.json", "{}", 0o600)
 			p.put("secret.yaml", strings.ReplaceAll(shop, "KEYS", "[{name: a, secret: psk_0123456789abcdef}]"), 0o600)
-			if tt.file == "secret.yaml" {
+			for name, proxy := range map[string]string{"proxy.yaml": "http://user:pw@host", "user.yaml": "http://user@host:1"} {
+				p.put(name, strings.NewReplacer("KEYS", "[{name: a, secret_file: key}]", "sa.json", "sa.json, proxy: '"+proxy+"'").Replace(shop), 0o600)
+			}
+			if strings.HasSuffix(tt.file, ".yaml") {
 				p.file = filepath.Join(p.dir, tt.file)
 			}
 			if err := os.Chmod(filepath.Join(p.dir, tt.file), tt.mode); err != nil {
@@ -471,10 +482,10 @@ func TestR_A54_SecretsShowThemselvesNowhere(t *testing.T) {
 	p := write(t, strings.ReplaceAll(shop, "KEYS", "[{name: a, secret: "+secret+"}]"))
 	p.put("sa.json", `{"x":"`+secret+`"}`, 0o600)
 	c := p.good("PENSTOCK_PROJECTS=far", "PENSTOCK_PROJECTS_FAR_SENDER_ID=5", "PENSTOCK_PROJECTS_FAR_KEYS=a", "PENSTOCK_PROJECTS_FAR_KEYS_A_SECRET_FILE="+filepath.Join(p.dir, "key"),
-		"PENSTOCK_PROJECTS_FAR_TRANSPORT_FCM_CREDENTIALS="+secret)
+		"PENSTOCK_PROJECTS_FAR_TRANSPORT_FCM_CREDENTIALS="+secret, "PENSTOCK_PROJECTS_FAR_TRANSPORT_FCM_PROXY=http://user:"+secret+"@proxy:3128")
 	s := config.NewSecret(secret)
 	var out strings.Builder
-	for _, v := range []any{s, &s, c, *c, c.Projects[0], *c.Projects[0].Keys[0], c.Projects[1].Transport, []config.Secret{s}, map[string]config.Secret{"s": s}} {
+	for _, v := range []any{s, &s, c, *c, c.Projects[0], *c.Projects[0].Keys[0], c.Projects[1].Transport, c.Projects[1].Transport.FCM.Proxy, []config.Secret{s}, map[string]config.Secret{"s": s}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
@@ -493,11 +504,19 @@ func TestR_A54_SecretsShowThemselvesNowhere(t *testing.T) {
 			t.Errorf("%q shows", clear)
 		}
 	}
-	if !strings.Contains(text, "secret: '[redacted]'") || !strings.Contains(text, `"credentials":"[redacted]"`) {
+	if !strings.Contains(text, "secret: '[redacted]'") || !strings.Contains(text, `"credentials":"[redacted]"`) ||
+		!strings.Contains(text, "proxy: http://[redacted]@proxy:3128") || !strings.Contains(text, `"proxy":"http://[redacted]@proxy:3128"`) {
 		t.Error("what is hidden is not even mentioned")
 	}
 	if s.Reveal() != secret || config.NewSecret("").String() != "" {
 		t.Error("the secret is lost")
+	}
+	proxy, err := c.Projects[1].Transport.FCM.ProxyFor(&url.URL{Scheme: "https", Host: "fcm.googleapis.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if password, _ := proxy.User.Password(); password != secret {
+		t.Error("the proxy's password is lost")
 	}
 }
 

@@ -235,7 +235,7 @@ func (l *loader) value(n *yaml.Node, e *setting, path string) {
 		*p = filepath.Join(l.dir, *p)
 	}
 	l.places[path] = l.at(n)
-	if s, isSecret := e.to.(*Secret); isSecret && !s.IsEmpty() && l.secretAt == "" {
+	if e.secret() && l.secretAt == "" {
 		l.secretAt = l.at(n)
 	}
 }

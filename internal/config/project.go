@@ -101,7 +101,7 @@ type FCM struct {
 	Endpoint           string
 	CAFile             string
 	MaxConnections     int
-	Proxy              string
+	Proxy              URL // or none
 }
 
 func (f *FCM) settings() []setting {
@@ -112,7 +112,7 @@ func (f *FCM) settings() []setting {
 		{key: "endpoint", to: &f.Endpoint, def: "https://fcm.googleapis.com", doc: "Where FCM is: a simulator's address, for instance."},
 		{key: "ca_file", to: &f.CAFile, path: true, doc: "Trust the CAs in this PEM file, and no others, for the endpoint and for tokens. Default: the system's."},
 		{key: "max_connections", to: &f.MaxConnections, def: "40", doc: "HTTP/2 connections at most; each carries as many messages at a time as FCM allows, 100."},
-		{key: "proxy", to: &f.Proxy, doc: "An HTTP proxy's URL. Default: the environment's HTTPS_PROXY and NO_PROXY; `none` for no proxy at all."},
+		{key: "proxy", to: &f.Proxy, doc: "An HTTP proxy's URL; a password in it is a secret. Default: the environment's HTTPS_PROXY and NO_PROXY; `none` for no proxy at all."},
 	}
 }
 
@@ -232,14 +232,14 @@ func (p *Project) SameWay(q *Project) bool {
 	return way(p) == way(q) && p.Transport.CCS.Text().Reveal() == q.Transport.CCS.Text().Reveal()
 }
 
-// ProxyFor is the proxy for url, if there is one: the one that is set, or the
-// environment's.
+// ProxyFor is the proxy for target, if there is one: the one that is set, or the
+// environment's. Its error may hold a password.
 func (f *FCM) ProxyFor(target *url.URL) (*url.URL, error) {
-	switch f.Proxy {
+	switch f.Proxy.Reveal() {
 	case "":
 		return httpproxy.FromEnvironment().ProxyFunc()(target)
 	case "none":
 		return nil, nil
 	}
-	return url.Parse(f.Proxy)
+	return url.Parse(f.Proxy.Reveal())
 }

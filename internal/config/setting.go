@@ -13,7 +13,7 @@ type setting struct {
 	key string
 	doc string // a sentence or two, for people
 	// to is where the value goes: *string, *bool, *int, *time.Duration,
-	// *[]string or *Secret; a section; or elements.
+	// *[]string, *Secret or *URL; a section; or elements.
 	to    any
 	def   string   // the default, as it would be written; empty: the zero value
 	words []string // the values that there are; nil: any
@@ -84,6 +84,8 @@ func (e *setting) set(text string) (wrong string) {
 		*to = text
 	case *Secret:
 		*to = NewSecret(text)
+	case *URL:
+		*to = NewURL(text)
 	case *bool:
 		b, err := strconv.ParseBool(text)
 		if err != nil {
@@ -114,6 +116,17 @@ func (e *setting) set(text string) (wrong string) {
 	return ""
 }
 
+// secret reports whether the value is one, or holds one.
+func (e *setting) secret() bool {
+	switch to := e.to.(type) {
+	case *Secret:
+		return !to.IsEmpty()
+	case *URL:
+		return to.hasPassword()
+	}
+	return false
+}
+
 // setList takes several values.
 func (e *setting) setList(items []string) (wrong string) {
 	for _, item := range items {
@@ -125,12 +138,15 @@ func (e *setting) setList(items []string) (wrong string) {
 	return ""
 }
 
-// text is the value as it would be written in one line; secrets are hidden.
+// text is the value as it would be written in one line; secrets are hidden, and
+// so are those within URLs.
 func (e *setting) text() string {
 	switch to := e.to.(type) {
 	case *string:
 		return *to
 	case *Secret:
+		return to.String()
+	case *URL:
 		return to.String()
 	case *bool:
 		return strconv.FormatBool(*to)

@@ -88,6 +88,10 @@ func leaf(e *setting, secrets bool) *yaml.Node {
 		if secrets {
 			n.Value = to.Reveal()
 		}
+	case *URL:
+		if secrets {
+			n.Value = to.Reveal()
+		}
 	case *[]string:
 		n = &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for _, item := range *to {

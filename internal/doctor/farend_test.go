@@ -214,7 +214,9 @@ func TestEndpointsThatCannotBeReached(t *testing.T) {
 		{"nothing listens", func(t *testing.T, f *config.FCM) { f.Endpoint = "https://" + closedPort(t) }, "endpoint", []string{"nothing listens there"}},
 		{"no such name", func(_ *testing.T, f *config.FCM) { f.Endpoint = "https://no-such-host.invalid" }, "endpoint", []string{"does not resolve", "resolver"}},
 		{"no TLS", func(_ *testing.T, f *config.FCM) { f.Endpoint = strings.Replace(sim.PlainURL(), "http:", "https:", 1) }, "endpoint", []string{"does not speak TLS"}},
-		{"proxy away", func(t *testing.T, f *config.FCM) { f.Proxy = "http://user:canary-password@" + closedPort(t) }, "proxy", []string{"nothing listens there", "transport.fcm.proxy"}},
+		{"proxy away", func(t *testing.T, f *config.FCM) {
+			f.Proxy = config.NewURL("http://user:canary-password@" + closedPort(t))
+		}, "proxy", []string{"nothing listens there", "transport.fcm.proxy"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

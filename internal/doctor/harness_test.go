@@ -57,7 +57,7 @@ func overFCM(sim *fcmsim.Sim) *config.Project {
 	p.Keys = []*config.Key{{Name: "default", Secret: config.NewSecret(serverKey)}}
 	p.Transport.HasFCM = true
 	f := &p.Transport.FCM
-	f.Endpoint, f.CAFile, f.CredentialsFile, f.Proxy = sim.FCMURL(), sim.CAFile(), sim.ServiceAccountFile(), "none"
+	f.Endpoint, f.CAFile, f.CredentialsFile, f.Proxy = sim.FCMURL(), sim.CAFile(), sim.ServiceAccountFile(), config.NewURL("none")
 	return p
 }
 
