@@ -81,7 +81,7 @@ func (a *App) readBook() (*config.Config, error) {
 	}
 	cfg, err := a.cfg.WithBook(book)
 	if err != nil {
-		left := a.cfg.WithKeysLeft(book)
+		left := a.cfg.WithKeysLeft(cfg)
 		a.useKeys(left, *a.projects.Load())
 		a.cfg = left
 	}

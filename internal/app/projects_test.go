@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,6 +155,60 @@ func TestARunningServerTakesChangesOver(t *testing.T) {
 	until(t, "the project is gone", func() bool { status, _ := r.post(secondKey, live); return status == 401 })
 	until(t, "its streams are gone", func() bool { _, _, refused := state2(); return refused })
 	until(t, "its figures are gone", func() bool { _, body := r.get("/metrics"); return !strings.Contains(body, `project="shop"`) })
+}
+
+// Keys in files are read anew when projects.json changes.
+func TestRotatedKeyFilesAreTakenOver(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	live := string(sim.Tokens()[0])
+	const oldKey, newKey = "psk_oldoldoldoldoldo", "psk_newnewnewnewnewn"
+	dir := t.TempDir()
+	put := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	put("key", oldKey)
+	put("far-key", "wrong")
+	file := put("penstock.yaml", fmt.Sprintf(`
+ccs: {listen: ["127.0.0.1:0"]}
+http: {listen: ["127.0.0.1:0"]}
+admin: {listen: "127.0.0.1:0"}
+data_dir: data
+projects:
+  - name: shop
+    sender_id: %s
+    keys: [{name: a, secret_file: key}]
+    transport: {ccs: {endpoint: %q, ca_file: %q, key_file: far-key, sender_id: %s}}
+`, sender, sim.Addr(), sim.CAFile(), sim.SenderID()))
+	cfg, err := config.Load(config.Sources{File: file, Environ: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, cfg)
+	opt, state := watched()
+	r.client(sender, oldKey, opt)
+	until(t, "it is logged in", func() bool { opened, _, _ := state(); return opened == 1 })
+
+	put("key", newKey)
+	put("far-key", sim.ServerKey())
+	edit(t, r.cfg, func(b *config.Book) {
+		p := made(t, r.cfg.DataDir, "psk_newsnewsnewsnew", overFCM(sim))
+		p.Name = "news"
+		b.Projects = append(b.Projects, p)
+	})
+	until(t, "the old key is refused, and its stream drained", func() bool { _, drained, refused := state(); return drained == 1 && refused })
+	until(t, "the far end takes the login", func() bool { return r.metric(`penstock_far_streams{project="shop"}`) == "1" })
+	if status, body := r.post(newKey, live); status != 200 {
+		t.Errorf("the new key: %d %s", status, body)
+	}
+	if status, _ := r.post(oldKey, live); status != 401 {
+		t.Errorf("the old key: %d", status)
+	}
 }
 
 // A change between reading the configuration and serving is not overlooked.

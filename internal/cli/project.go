@@ -97,7 +97,7 @@ func (c *projectAddCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		if problems := app.Check(next, []*config.Project{p}); len(problems) > 0 {
+		if problems := app.Check(next, []*config.Project{next.Book.Project(c.Name)}); len(problems) > 0 {
 			return problems
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,49 +51,46 @@ func ReadBook(dataDir string) (*Book, error) {
 	return b, l.problems.err()
 }
 
-// WithBook is the configuration with another book, checked. c stays as it is.
+// WithBook is the configuration with another book, checked; files with secrets
+// are read anew. c and b stay as they are, and nothing of them is shared. With an
+// error it is what could be made of them.
 func (c *Config) WithBook(b *Book) (*Config, error) {
 	n := *c
-	n.Book = b
-	n.places = make(map[string]string, len(c.places))
-	for path, at := range c.places {
-		if _, old := c.Book.places[path]; !old {
-			n.places[path] = at
-		}
-	}
-	n.addPlaces(b)
+	n.Projects = cloneAll(c.Projects)
+	n.Book = b.clone()
 	var problems Problems
 	n.check(&problems)
 	return &n, problems.err()
 }
 
-// addPlaces takes over where the book's values stand. Where a project of the
-// file has the same name, its places stay.
-func (c *Config) addPlaces(b *Book) {
-	for path, at := range b.places {
-		if c.places[path] == "" {
-			c.places[path] = at
-		}
+func (b *Book) clone() *Book {
+	n := *b
+	n.Projects = cloneAll(b.Projects)
+	n.places = maps.Clone(b.places)
+	return &n
+}
+
+func cloneAll(projects []*Project) []*Project {
+	n := make([]*Project, len(projects))
+	for i, p := range projects {
+		n[i] = p.clone()
 	}
+	return n
 }
 
 // Stamp tells which state of the file the book was read from.
 func (b *Book) Stamp() Stamp { return b.stamp }
 
-// WithKeysLeft is the configuration without those keys of its book that b has no
-// more. Nothing else is taken from b, and nothing is checked: it is for a book
-// that cannot be used as a whole.
-func (c *Config) WithKeysLeft(b *Book) *Config {
+// WithKeysLeft is the configuration without those keys of its book that next has
+// no more. Nothing else is taken from next: it is for one that cannot be used as a
+// whole.
+func (c *Config) WithKeysLeft(next *Config) *Config {
 	n := *c
-	left := *c.Book
-	left.Projects = nil
-	for _, old := range c.Book.Projects {
-		p := *old
-		now := b.Project(old.Name)
-		p.Keys = slices.DeleteFunc(slices.Clone(old.Keys), func(k *Key) bool { return now == nil || !now.HasKey(k) })
-		left.Projects = append(left.Projects, &p)
+	n.Book = c.Book.clone()
+	for _, p := range n.Book.Projects {
+		now := next.Book.Project(p.Name)
+		p.Keys = slices.DeleteFunc(p.Keys, func(k *Key) bool { return now == nil || !now.HasKey(k) })
 	}
-	n.Book = &left
 	return &n
 }
 

@@ -151,6 +151,60 @@ func TestProjectsOfTheBookJoinThoseOfTheFile(t *testing.T) {
 	}
 }
 
+// A server that runs compares the configuration that it has with the next one.
+func TestWithBookLeavesWhatThereIsAlone(t *testing.T) {
+	p := write(t, strings.Replace(shop, "fcm: {credentials_file: sa.json}", "ccs: {endpoint: 'far:1', key_file: far-key}", 1))
+	data := filepath.Join(p.dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	news := madeProject("news", "99")
+	news.Keys = []*config.Key{{Name: "file", SecretFile: filepath.Join(p.dir, "key")}, {Name: "other", Secret: config.NewSecret("psk_other")}}
+	if err := (&config.Book{Projects: []*config.Project{news}}).Write(data); err != nil {
+		t.Fatal(err)
+	}
+	c := p.good()
+	book, err := config.ReadBook(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.put("key", "psk_another", 0o600)
+	p.put("far-key", "another", 0o600)
+	d, err := c.WithBook(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"shop", "news"} {
+		before, after := c.AllProjects()[i], d.AllProjects()[i]
+		old, now := before.Keys[0], after.Keys[0]
+		if old.Text().Reveal() != "psk_0123456789abcdef" || now.Text().Reveal() != "psk_another" || after.HasKey(old) || before.HasKey(now) {
+			t.Errorf("%s: the key was %s and is %s", name, old.Text().Reveal(), now.Text().Reveal())
+		}
+		if far := name == "shop"; after.SameWay(before) == far {
+			t.Errorf("%s: a far key changed: %t; the way did not: %t", name, far, after.SameWay(before))
+		}
+	}
+	if key := c.Projects[0].Transport.CCS.Text().Reveal(); key != "far key" {
+		t.Errorf("the far key has become %q", key)
+	}
+	if key := book.Projects[0].Keys[0].Text(); !key.IsEmpty() {
+		t.Error("the book has changed")
+	}
+
+	// Of what cannot be used as a whole only missing keys count.
+	book.Projects[0].Transport.FCM.CAFile = filepath.Join(p.dir, "nowhere")
+	if d, err = c.WithBook(book); err == nil {
+		t.Fatal("a file that is not there is found")
+	}
+	left := c.WithKeysLeft(d).AllProjects()
+	if len(left[0].Keys) != 1 || len(left[1].Keys) != 1 || left[1].Keys[0].Name != "other" || left[1].Transport.FCM.CAFile != "" {
+		t.Errorf("got %+v and %+v", left[0], left[1])
+	}
+	if len(c.Book.Projects[0].Keys) != 2 {
+		t.Error("the running configuration has lost a key")
+	}
+}
+
 func TestDamagedBook(t *testing.T) {
 	p := write(t, shop)
 	data := filepath.Join(p.dir, "data")

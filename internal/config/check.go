@@ -17,6 +17,7 @@ import (
 type checker struct {
 	*Config
 	problems *Problems
+	places   map[string]string // of what is checked
 }
 
 // wrong adds a problem with the value at path: what it is, and what to do.
@@ -46,7 +47,7 @@ var (
 
 // check judges what was read, and reads the files that settings name.
 func (c *Config) check(problems *Problems) {
-	k := checker{c, problems}
+	k := checker{c, problems, c.places}
 	if c.DataDir == "" {
 		k.wrong("data_dir", "is empty: give a directory")
 	} else if err := c.Private(c.DataDir); err != nil {
@@ -79,7 +80,10 @@ func (c *Config) check(problems *Problems) {
 	k.limits()
 
 	seen := map[string]map[string]string{"name": {}, "sender_id": {}, "project_id": {}}
-	for _, p := range c.AllProjects() {
+	for i, p := range c.AllProjects() {
+		if i >= len(c.Projects) {
+			k.places = c.Book.places
+		}
 		k.project(p)
 		for key, value := range map[string]string{"name": p.Name, "sender_id": p.SenderID, "project_id": p.ProjectID} {
 			path := element("projects", p.Name)

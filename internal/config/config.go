@@ -18,7 +18,7 @@ type Config struct {
 	Projects       []*Project // of the file and the environment
 	Book           *Book      // those of projects.json; never nil
 
-	places map[string]string // where a value comes from, by path
+	places map[string]string // where a value comes from, by path; the book has its own
 }
 
 func (c *Config) settings() []setting {

@@ -70,7 +70,6 @@ func Load(src Sources) (*Config, error) {
 			l.problems.add("%v", err)
 		default:
 			c.Book = book
-			c.addPlaces(book)
 		}
 	}
 	// What could not be read would only be complained of twice.
@@ -333,13 +332,18 @@ func above(path string) string {
 	return path[:max(i, 0)]
 }
 
+// byDefault is the place of what nobody has set.
+const byDefault = "default"
+
 // Place says where the value at path comes from: file and line, a variable, a
 // flag, or the default.
 func (c *Config) Place(path string) string {
-	if p := c.places[path]; p != "" {
-		return p
+	for _, places := range []map[string]string{c.places, c.Book.places} {
+		if at := places[path]; at != "" {
+			return at
+		}
 	}
-	return "default"
+	return byDefault
 }
 
 // missing explains a file that is not there or may not be read.

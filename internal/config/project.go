@@ -212,6 +212,17 @@ func (u *Upstream) settings() []setting {
 	}
 }
 
+// clone is a copy that shares nothing which changes.
+func (p *Project) clone() *Project {
+	n := *p
+	n.Keys = make([]*Key, len(p.Keys))
+	for i, k := range p.Keys {
+		key := *k
+		n.Keys[i] = &key
+	}
+	return &n
+}
+
 // HasKey reports whether p has a key that is k and counts where k does.
 func (p *Project) HasKey(k *Key) bool {
 	return slices.ContainsFunc(p.Keys, func(o *Key) bool {

@@ -9,9 +9,9 @@ import (
 )
 
 type showOptions struct {
-	secrets   bool              // in clear
-	givenOnly bool              // leave out what has its default
-	places    map[string]string // written beside the values
+	secrets   bool                     // in clear
+	givenOnly bool                     // leave out what has its default
+	place     func(path string) string // written beside values that are no defaults; nil: nothing is
 }
 
 // WriteYAML writes the effective configuration in the form of its file, with
@@ -19,7 +19,7 @@ type showOptions struct {
 func (c *Config) WriteYAML(w io.Writer) error {
 	enc := yaml.NewEncoder(w)
 	enc.SetIndent(2)
-	if err := enc.Encode(tree(c.whole(), showOptions{places: c.places})); err != nil {
+	if err := enc.Encode(tree(c.whole(), showOptions{place: c.Place})); err != nil {
 		return err
 	}
 	return enc.Close()
@@ -66,7 +66,9 @@ func branch(s section, path string, opt showOptions) *yaml.Node {
 				continue
 			}
 			value = leaf(&e, opt.secrets)
-			value.LineComment = opt.places[at]
+			if opt.place != nil && opt.place(at) != byDefault {
+				value.LineComment = opt.place(at)
+			}
 		}
 		n.Content = append(n.Content, text(e.key), value)
 	}
