@@ -74,9 +74,11 @@ The sender id is the project's number, in Firebase's console under Cloud Messagi
 }
 
 func (c *projectAddCmd) Run(e *env) error {
-	cfg, err := c.load(e)
+	src := c.sources(e)
+	src.Coming = c.Name
+	cfg, err := config.Load(src)
 	if err != nil {
-		return err
+		return c.wrong(e, err)
 	}
 	p := config.NewProject(c.Name)
 	p.SenderID, p.ProjectID = c.SenderID, c.ProjectID
@@ -88,6 +90,7 @@ func (c *projectAddCmd) Run(e *env) error {
 		return err
 	}
 	p.Keys = []*config.Key{record}
+	var made *config.Project
 	err = config.EditBook(cfg.DataDir, func(b *config.Book) error {
 		if b.Project(c.Name) != nil {
 			return usage("there is a project %s already: give another name, or make it another key with penstock project key %s", c.Name, c.Name)
@@ -97,7 +100,8 @@ func (c *projectAddCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		if problems := app.Check(next, []*config.Project{next.Book.Project(c.Name)}); len(problems) > 0 {
+		made = next.Book.Project(c.Name) // as the environment has it
+		if problems := app.Check(next, []*config.Project{made}); len(problems) > 0 {
 			return problems
 		}
 		return nil
@@ -105,10 +109,10 @@ func (c *projectAddCmd) Run(e *env) error {
 	if err != nil {
 		return editError(err)
 	}
-	if err := printKey(e, c.JSON, p, record, key); err != nil {
+	if err := printKey(e, c.JSON, made, record, key); err != nil {
 		return err
 	}
-	if p.Transport.FCM.ApplicationDefault && !c.JSON {
+	if made.Transport.FCM.ApplicationDefault && !c.JSON {
 		fmt.Fprintln(e.stderr, "It sends with Google's application default credentials; --credentials-file gives it a service account of its own.")
 	}
 	return nil
@@ -336,7 +340,10 @@ func (c *projectKeyCmd) Run(e *env) error {
 			return err
 		}
 		p.Keys = append(p.Keys, record)
-		_, err = cfg.WithBook(b)
+		next, err := cfg.WithBook(b)
+		if err == nil {
+			p = next.Book.Project(c.Project) // as the environment has it
+		}
 		return err
 	})
 	if err != nil {

@@ -233,6 +233,36 @@ func TestProjectsWithAFarEndOfTheirOwn(t *testing.T) {
 	p.terminate().want(t, 0)
 }
 
+// What stands in the environment counts for projects of commands too, and before
+// them for the command that makes them.
+func TestVariablesOfMadeProjects(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	environ := []string{
+		"PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_ENDPOINT=https://localhost:1", "PENSTOCK_PROJECTS_SHOP_SENDER_ID=77", "PENSTOCK_DATA_DIR=" + dir,
+	}
+	runWith(t, environ, "project", "list").want(t, 2) // there is no such project
+	r := runWith(t, environ, "project", "add", "shop", "--sender-id", "5", "--json")
+	r.want(t, 0)
+	var l keyLine
+	read(t, r.out, &l)
+	if l.SenderID != "77" {
+		t.Errorf("got %+v", l)
+	}
+	if r = runWith(t, environ, "project", "key", "shop", "--json"); !strings.Contains(r.out, `"sender_id":"77"`) {
+		t.Errorf("got %+v", r)
+	}
+	r = runWith(t, environ, "config", "print")
+	r.want(t, 0)
+	if !strings.Contains(r.out, "endpoint: https://localhost:1 # PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_ENDPOINT\n") {
+		t.Errorf("got %s", r.out)
+	}
+	// What is in the file stays as the command said it.
+	if r = run("project", "list", "--data-dir", dir); !strings.Contains(r.out, "sender id 5,") {
+		t.Errorf("got %s", r.out)
+	}
+}
+
 func TestProjectAddTeachesBothTransports(t *testing.T) {
 	t.Parallel()
 	r := run("project", "add", "--help")

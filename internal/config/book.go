@@ -51,22 +51,35 @@ func ReadBook(dataDir string) (*Book, error) {
 	return b, l.problems.err()
 }
 
-// WithBook is the configuration with another book, checked; files with secrets
-// are read anew. c and b stay as they are, and nothing of them is shared. With an
+// WithBook is the configuration with another book, the environment's variables
+// over that, checked; files with secrets are read anew. c and b stay as they are, and nothing of them is shared. With an
 // error it is what could be made of them.
 func (c *Config) WithBook(b *Book) (*Config, error) {
 	n := *c
 	n.Projects = cloneAll(c.Projects)
-	n.Book = b.clone()
-	var problems Problems
+	var over *loader
+	n.Book, over = b.under(c.env)
+	problems := over.problems
 	n.check(&problems)
 	return &n, problems.err()
+}
+
+// under is a copy of the book with the environment's variables over it. The loader
+// knows what they are and what is wrong with them. They make no project.
+func (b *Book) under(env func(name string) string) (*Book, *loader) {
+	n := b.clone()
+	l := &loader{places: n.places}
+	for _, p := range n.Projects {
+		l.variables(p, element(projectsPath, p.Name), env)
+	}
+	return n, l
 }
 
 func (b *Book) clone() *Book {
 	n := *b
 	n.Projects = cloneAll(b.Projects)
-	n.places = maps.Clone(b.places)
+	n.places = make(map[string]string, len(b.places))
+	maps.Copy(n.places, b.places)
 	return &n
 }
 

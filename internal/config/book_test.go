@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"penstock/internal/config"
 )
@@ -148,6 +150,97 @@ func TestProjectsOfTheBookJoinThoseOfTheFile(t *testing.T) {
 	book.Projects = []*config.Project{madeProject("other", "1234567890")}
 	if _, err := c.WithBook(book); err == nil || !strings.Contains(err.Error(), `"1234567890", which project shop`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestVariablesCountForProjectsOfTheBook(t *testing.T) {
+	p := write(t, shop)
+	data := filepath.Join(p.dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const news = "PENSTOCK_PROJECTS_MY_NEWS_"
+	environ := []string{
+		"PENSTOCK_DATA_DIR=" + data, "PENSTOCK_PROJECTS=my-news", news + "TRANSPORT_FCM_ENDPOINT=https://localhost:1",
+		news + "QUOTAS_RAMP=5s", news + "KEYS=extra", news + "KEYS_EXTRA_SECRET_FILE=" + filepath.Join(p.dir, "key"),
+	}
+	load := func(more ...string) (*config.Config, error) {
+		return config.Load(config.Sources{File: p.file, Environ: append(environ, more...), Variables: []string{}})
+	}
+	if _, err := load(); err == nil || !strings.Contains(err.Error(), "`sender_id` in project my-news at PENSTOCK_PROJECTS is \"\"") {
+		t.Errorf("without a book: %v", err)
+	}
+	if err := (&config.Book{Projects: []*config.Project{madeProject("my-news", "99")}}).Write(data); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(c *config.Config) {
+		t.Helper()
+		n := c.Book.Project("my-news")
+		if len(c.Projects) != 1 || n == nil || n.SenderID != "99" || n.Transport.FCM.Endpoint != "https://localhost:1" || n.Quotas.Ramp != 5*time.Second ||
+			len(n.Keys) != 2 || n.Keys[0].Hash != hash || n.Keys[1].Text().Reveal() != "psk_0123456789abcdef" {
+			t.Errorf("got %+v", n)
+		}
+		if got := c.Place("projects.my-news.transport.fcm.endpoint"); got != news+"TRANSPORT_FCM_ENDPOINT" {
+			t.Errorf("the endpoint comes from %s", got)
+		}
+		if got, want := c.Place("projects.my-news.sender_id"), config.BookPath(data)+":5"; got != want {
+			t.Errorf("the sender id comes from %s, want %s", got, want)
+		}
+	}
+	check(c)
+	book, err := config.ReadBook(data)
+	if err != nil || len(book.Projects[0].Keys) != 1 || book.Projects[0].Transport.FCM.Endpoint != "https://fcm.googleapis.com" {
+		t.Errorf("the file has what stands in the environment: %+v, %v", book.Projects[0], err)
+	}
+	again, err := c.WithBook(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(again)
+	if !again.Book.Projects[0].SameWay(c.Book.Projects[0]) {
+		t.Error("the way has changed")
+	}
+
+	for _, tt := range []struct{ variable, want string }{
+		{news + "SENDER_ID=x", "`sender_id` in project my-news at " + news + "SENDER_ID is \"x\": give the project's number, digits only, as Firebase's console shows it under Cloud Messaging"},
+		{news + "QUOTAS_RAMP=x", news + "QUOTAS_RAMP is \"x\": give a duration with its unit, such as 500ms, 12s or 1h30m"},
+		{news + "SENDERID=1", "unknown variable `" + news + "SENDERID` in the environment: did you mean `" + news + "SENDER_ID`?"},
+		{"PENSTOCK_PROJECTS_LATER_SENDER_ID=1", "unknown variable `PENSTOCK_PROJECTS_LATER_SENDER_ID` in the environment: no project of the file, of projects.json or of PENSTOCK_PROJECTS has such a setting"},
+	} {
+		if _, err := load(tt.variable); err == nil || err.Error() != tt.want {
+			t.Errorf("%s: got %v", tt.variable, err)
+		}
+	}
+	c, err = config.Load(config.Sources{File: p.file, Environ: append(environ, "PENSTOCK_PROJECTS_LATER_QUOTAS_RAMP=7s"), Variables: []string{}, Coming: "later"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	book.Projects = append(book.Projects, madeProject("later", "100"))
+	if c, err = c.WithBook(book); err != nil || c.Book.Project("later").Quotas.Ramp != 7*time.Second {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Each of two projects of one name is complained of where it stands.
+func TestPlacesOfTwoProjectsOfOneName(t *testing.T) {
+	p := write(t, "projects:\n  - {name: a, keys: KEYS, transport: {fcm: {credentials_file: sa.json}}}\n")
+	data := filepath.Join(p.dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&config.Book{Projects: []*config.Project{madeProject("a", "99")}}).Write(data); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"`sender_id` in project a at DIR/penstock.yaml:2 is \"\": give the project's number, digits only, as Firebase's console shows it under Cloud Messaging",
+		"`name` in project a at DIR/data/projects.json:4 is \"a\", which project a at DIR/penstock.yaml:2 has already: a project has one of its own",
+	}
+	if got := p.wrong(); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -86,7 +86,7 @@ func (c *Config) check(problems *Problems) {
 		}
 		k.project(p)
 		for key, value := range map[string]string{"name": p.Name, "sender_id": p.SenderID, "project_id": p.ProjectID} {
-			path := element("projects", p.Name)
+			path := element(projectsPath, p.Name)
 			if first := seen[key][value]; first != "" {
 				k.wrong(path+"."+key, "is %q, which %s has already: a project has one of its own", value, first)
 			} else if value != "" {
@@ -116,7 +116,7 @@ func (c checker) limits() {
 }
 
 func (c checker) project(p *Project) {
-	path := element("projects", p.Name)
+	path := element(projectsPath, p.Name)
 	if !projectName.MatchString(p.Name) {
 		c.wrong(path+".name", "is %q: give up to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends", p.Name)
 	}

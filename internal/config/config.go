@@ -18,7 +18,8 @@ type Config struct {
 	Projects       []*Project // of the file and the environment
 	Book           *Book      // those of projects.json; never nil
 
-	places map[string]string // where a value comes from, by path; the book has its own
+	places map[string]string        // where a value comes from, by path; the book has its own
+	env    func(name string) string // a variable of the environment
 }
 
 func (c *Config) settings() []setting {
@@ -34,6 +35,21 @@ func (c *Config) settings() []setting {
 		{key: "limits", to: &c.Limits, doc: "What strangers and senders may use up."},
 		{key: "projects", to: list[Project, *Project]{"project", &c.Projects}, doc: "The projects of Firebase that Penstock sends for. Others are made by `penstock project add` and live in the data directory."},
 	}
+}
+
+// projectsPath is the path of the list of projects.
+const projectsPath = "projects"
+
+// apart are the settings in two parts: those of projects, and the others.
+func (c *Config) apart() (projects, general part) {
+	for _, e := range c.settings() {
+		if e.key == projectsPath {
+			projects = append(projects, e)
+		} else {
+			general = append(general, e)
+		}
+	}
+	return projects, general
 }
 
 // CCS is the listener for app servers.

@@ -187,7 +187,7 @@ func TestVariablesThatNothingKnows(t *testing.T) {
 		{"PENSTOCK_PROJECTS_SHPO_SENDER_ID", "did you mean `PENSTOCK_PROJECTS_SHOP_SENDER_ID`?"},
 		{"PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_APPLICATION_DEFALUT", "did you mean `PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_APPLICATION_DEFAULT`?"},
 		{"PENSTOCK_PROJECTS_SHOP_KEYS_BACKNED_SECRET", "did you mean `PENSTOCK_PROJECTS_SHOP_KEYS_BACKEND_SECRET`?"},
-		{"PENSTOCK_PROJECTS_NEWS_SENDER_ID", "no project of the file or of PENSTOCK_PROJECTS has such a setting"},
+		{"PENSTOCK_PROJECTS_NEWS_SENDER_ID", "no project of the file, of projects.json or of PENSTOCK_PROJECTS has such a setting"},
 		{"PENSTOCK_FROBNICATION", "it is no setting's and no flag's: unset it"},
 		{"PENSTOCK_" + strings.Repeat("A", 200), "it is no setting's and no flag's: unset it"},
 		{"PENSTOCK_", "it is no setting's and no flag's: unset it"},

@@ -31,7 +31,7 @@ func environment(environ []string) map[string]string {
 }
 
 // variables reads the environment into s. An empty variable counts as none.
-func (l *loader) variables(s section, path string, env map[string]string) (any bool) {
+func (l *loader) variables(s section, path string, env func(name string) string) (any bool) {
 	for _, e := range s.settings() {
 		at := join(path, e.key)
 		switch to := e.to.(type) {
@@ -45,9 +45,12 @@ func (l *loader) variables(s section, path string, env map[string]string) (any b
 			continue
 		case elements:
 			l.known = append(l.known, variable(at))
-			for name := range strings.SplitSeq(env[variable(at)], ",") {
+			for name := range strings.SplitSeq(env(variable(at)), ",") {
 				name = strings.TrimSpace(name)
 				if name == "" || slices.ContainsFunc(to.all(), func(s section) bool { return nameOf(s) == name }) {
+					continue
+				}
+				if at == projectsPath && l.book.Project(name) != nil {
 					continue
 				}
 				item := to.add()
@@ -64,7 +67,7 @@ func (l *loader) variables(s section, path string, env map[string]string) (any b
 			continue
 		}
 		l.known = append(l.known, variable(at))
-		text := env[variable(at)]
+		text := env(variable(at))
 		if text == "" {
 			continue
 		}
@@ -79,9 +82,9 @@ func (l *loader) variables(s section, path string, env map[string]string) (any b
 }
 
 // strays complains of variables that neither a setting nor anything else knows: a
-// misspelt one would silently do nothing. Where the file could not be read,
-// nobody can tell which projects have variables.
-func (l *loader) strays(env map[string]string, others []string, fileRead bool) {
+// misspelt one would silently do nothing. Where the file or the book could not be
+// read, nobody can tell which projects have variables.
+func (l *loader) strays(env map[string]string, others []string, allRead bool) {
 	known := make(map[string]bool)
 	for _, name := range slices.Concat(l.known, others) {
 		known[name] = true
@@ -92,7 +95,7 @@ func (l *loader) strays(env map[string]string, others []string, fileRead bool) {
 		switch {
 		case env[name] == "" || known[name] || injected.MatchString(name):
 		case strings.HasSuffix(name, "_NAME") && linkName.MatchString(env[name]):
-		case ofProject && !fileRead:
+		case ofProject && !allRead:
 		case ofProject:
 			l.problems.add("unknown variable `%s` in the environment: %s", name, meantOfProject(name, all))
 		default:
@@ -135,7 +138,7 @@ func meantOfProject(name string, known []string) string {
 	if near := nearest(typed, of); near != "" && changes(typed, near) <= 2 {
 		return "did you mean `" + projectsVariable + near + "`?"
 	}
-	return "no project of the file or of PENSTOCK_PROJECTS has such a setting"
+	return "no project of the file, of projects.json or of PENSTOCK_PROJECTS has such a setting"
 }
 
 // flag sets what one flag says; rest is what is left of its path within s.

@@ -28,6 +28,9 @@ type Sources struct {
 	// elsewhere, such as for flags. One that is neither here nor a setting's is a
 	// problem. Nil: it is passed over.
 	Variables []string
+	// Coming is the name of a project that is about to be made: its variables may be
+	// there before it.
+	Coming string
 }
 
 // maxFile is how large a file of settings may be: 4 MiB.
@@ -38,11 +41,11 @@ const maxFile = 4 << 20
 func Load(src Sources) (*Config, error) {
 	c := &Config{places: make(map[string]string), Book: &Book{}}
 	setDefaults(c)
-	l := loader{places: c.places}
+	l := loader{places: c.places, book: c.Book}
 	if src.File != "" {
 		l.file(src.File, c)
 	}
-	fileRead := len(l.problems) == 0
+	allRead := len(l.problems) == 0
 	if src.Environ == nil {
 		src.Environ = os.Environ()
 	}
@@ -52,25 +55,32 @@ func Load(src Sources) (*Config, error) {
 			l.problems.add("%s is set, which is for tests with Firebase's emulators: unset it", name)
 		}
 	}
-	env := environment(src.Environ)
-	l.variables(c, "", env)
-	if src.Variables != nil {
-		l.strays(env, src.Variables, fileRead)
-	}
+	variables := environment(src.Environ)
+	c.env = func(name string) string { return variables[name] }
+	projects, general := c.apart()
+	l.variables(general, "", c.env)
 	for _, path := range slices.Sorted(maps.Keys(src.Flags)) {
 		l.flag(c, path, path, src.Flags[path])
 	}
-	if len(l.problems) == 0 {
+	if allRead {
 		book, err := ReadBook(c.DataDir)
-		var bad Problems
-		switch {
-		case errors.As(err, &bad):
+		if bad, is := errors.AsType[Problems](err); is {
 			l.problems = append(l.problems, bad...)
-		case err != nil:
-			l.problems.add("%v", err)
-		default:
-			c.Book = book
+			allRead = false
+		} else {
+			l.book = book
 		}
+	}
+	l.variables(projects, "", c.env)
+	var over *loader
+	c.Book, over = l.book.under(c.env)
+	l.problems = append(l.problems, over.problems...)
+	if src.Variables != nil {
+		if src.Coming != "" {
+			_, coming := (&Book{Projects: []*Project{NewProject(src.Coming)}}).under(c.env)
+			l.known = append(l.known, coming.known...)
+		}
+		l.strays(variables, slices.Concat(src.Variables, over.known), allRead)
 	}
 	// What could not be read would only be complained of twice.
 	if len(l.problems) == 0 {
@@ -92,6 +102,7 @@ type loader struct {
 	dir      string   // paths in the file are relative to it
 	secretAt string   // where the first secret stands in the file; empty: there is none
 	known    []string // the variables of all settings that were there to be set
+	book     *Book    // projects that the environment need not make
 }
 
 // file reads a file of settings into s.

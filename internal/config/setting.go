@@ -24,6 +24,11 @@ type setting struct {
 // A section is a group of settings.
 type section interface{ settings() []setting }
 
+// A part is some settings of a section.
+type part []setting
+
+func (p part) settings() []setting { return p }
+
 // Elements are sections in a list. Each has a setting "name", by which the
 // environment and messages call it.
 type elements interface {
