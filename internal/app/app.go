@@ -99,7 +99,7 @@ func New(cfg *config.Config, opt Options) (*App, error) {
 	a.projects.Store(new(map[string]*project))
 
 	var err error
-	if a.secret, err = KeySecret(cfg.DataDir); err != nil {
+	if a.secret, err = KeySecret(cfg); err != nil {
 		return nil, &ConfigError{err}
 	}
 	known, err := a.keyring(cfg, nil)

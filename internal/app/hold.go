@@ -38,7 +38,7 @@ func (e *HeldError) Error() string {
 // missing. If another process, or another caller in this one, holds it, the
 // error is a [*HeldError], and nothing has changed. The hold ends with release,
 // or with the process, however that ends. Commands that edit projects.json need
-// none: see [config.EditBook].
+// none: see [config.Config.EditBook].
 func Hold(dataDir string) (release func(), err error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return nil, &ConfigError{fmt.Errorf("app: data_dir: %w", err)}

@@ -75,7 +75,7 @@ func (a *App) watchProjects(ctx context.Context) {
 // readBook reads projects.json. Where it cannot be used as a whole, keys that
 // were taken away must go all the same.
 func (a *App) readBook() (*config.Config, error) {
-	book, err := config.ReadBook(a.cfg.DataDir)
+	book, err := a.cfg.ReadBook()
 	if err != nil {
 		return nil, err
 	}

@@ -18,15 +18,15 @@ import (
 )
 
 // made is a project as a command makes it: its key is there as a hash.
-func made(t *testing.T, dataDir, key string, p *config.Project) *config.Project {
+func made(t *testing.T, cfg *config.Config, key string, p *config.Project) *config.Project {
 	t.Helper()
-	p.Keys = []*config.Key{madeKey(t, dataDir, "default", key)}
+	p.Keys = []*config.Key{madeKey(t, cfg, "default", key)}
 	return p
 }
 
-func madeKey(t *testing.T, dataDir, name, key string) *config.Key {
+func madeKey(t *testing.T, cfg *config.Config, name, key string) *config.Key {
 	t.Helper()
-	secret, err := app.KeySecret(dataDir)
+	secret, err := app.KeySecret(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func madeKey(t *testing.T, dataDir, name, key string) *config.Key {
 
 func edit(t *testing.T, cfg *config.Config, change func(*config.Book)) {
 	t.Helper()
-	if err := config.EditBook(cfg.DataDir, func(b *config.Book) error { change(b); return nil }); err != nil {
+	if err := cfg.EditBook(func(b *config.Book) error { change(b); return nil }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -72,7 +72,7 @@ func TestARunningServerTakesChangesOver(t *testing.T) {
 		t.Fatalf("before: %d", status)
 	}
 
-	edit(t, r.cfg, func(b *config.Book) { b.Projects = append(b.Projects, made(t, dir, firstKey, overFCM(sim))) })
+	edit(t, r.cfg, func(b *config.Book) { b.Projects = append(b.Projects, made(t, r.cfg, firstKey, overFCM(sim))) })
 	until(t, "the new project sends", func() bool { status, _ := r.post(firstKey, live); return status == 200 })
 	opt, state := watched()
 	pool := r.client(sim.SenderID(), firstKey, opt)
@@ -82,10 +82,10 @@ func TestARunningServerTakesChangesOver(t *testing.T) {
 
 	// Another project and another key change nothing for the first one's streams.
 	edit(t, r.cfg, func(b *config.Book) {
-		p := made(t, dir, newsKey, overCCS("127.0.0.1:1", "", "key", ""))
+		p := made(t, r.cfg, newsKey, overCCS("127.0.0.1:1", "", "key", ""))
 		p.Name, p.SenderID, p.Transport.CCS.KeyFile, p.Transport.CCS.Key = "news", "99", filepath.Join(dir, "far-key"), config.Secret{}
 		b.Projects = append(b.Projects, p)
-		b.Project("shop").Keys = append(b.Project("shop").Keys, madeKey(t, dir, "second", secondKey))
+		b.Project("shop").Keys = append(b.Project("shop").Keys, madeKey(t, r.cfg, "second", secondKey))
 	})
 	until(t, "the complaint about the missing key file", func() bool { return strings.Contains(r.log.String(), "far-key") })
 	if status, _ := r.post(newsKey, live); status != 401 {
@@ -197,7 +197,7 @@ projects:
 	put("key", newKey)
 	put("far-key", sim.ServerKey())
 	edit(t, r.cfg, func(b *config.Book) {
-		p := made(t, r.cfg.DataDir, "psk_newsnewsnewsnew", overFCM(sim))
+		p := made(t, r.cfg, "psk_newsnewsnewsnew", overFCM(sim))
 		p.Name = "news"
 		b.Projects = append(b.Projects, p)
 	})
@@ -217,7 +217,7 @@ func TestChangesWhileItStartsAreSeen(t *testing.T) {
 	sim := simulator(t)
 	cfg := settings(t, nil)
 	const key = "psk_quickquickquickq"
-	edit(t, cfg, func(b *config.Book) { b.Projects = append(b.Projects, made(t, cfg.DataDir, key, overFCM(sim))) })
+	edit(t, cfg, func(b *config.Book) { b.Projects = append(b.Projects, made(t, cfg, key, overFCM(sim))) })
 	r := run(t, cfg)
 	until(t, "the project sends", func() bool { status, _ := r.post(key, string(sim.Tokens()[0])); return status == 200 })
 }
@@ -231,8 +231,8 @@ func TestRevokedKeysGoThoughTheRestIsBroken(t *testing.T) {
 	dir := r.cfg.DataDir
 	const good, stolen = "psk_goodgoodgoodgood", "psk_stolenstolenstol"
 	edit(t, r.cfg, func(b *config.Book) {
-		p := made(t, dir, good, overFCM(sim))
-		p.Keys = append(p.Keys, madeKey(t, dir, "stolen", stolen))
+		p := made(t, r.cfg, good, overFCM(sim))
+		p.Keys = append(p.Keys, madeKey(t, r.cfg, "stolen", stolen))
 		b.Projects = append(b.Projects, p)
 	})
 	until(t, "both keys count", func() bool {
@@ -266,11 +266,12 @@ func TestRevokedKeysGoThoughTheRestIsBroken(t *testing.T) {
 
 func TestKeySecretIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data")
+	cfg := settings(t, nil)
+	dir := cfg.DataDir
 	secrets := make(chan string, 8)
 	for range cap(secrets) {
 		go func() {
-			s, err := app.KeySecret(dir)
+			s, err := app.KeySecret(cfg)
 			if err != nil {
 				t.Error(err)
 			}
@@ -290,19 +291,30 @@ func TestKeySecretIsMadeOnce(t *testing.T) {
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 		t.Errorf("there are %d files", len(entries))
 	}
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
+	// Who may read it is said as for every file with secrets.
+	for _, mode := range []os.FileMode{0o600, 0o640, 0o644} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		for by, most := range map[string]os.FileMode{"owner": 0o600, "group": 0o640, "everyone": 0o644} {
+			cfg.KeyFilesReadableBy = by
+			_, err := app.KeySecret(cfg)
+			if mode <= most && err != nil {
+				t.Errorf("mode %o for %s: %v", mode, by, err)
+			}
+			if mode > most && (err == nil || !strings.Contains(err.Error(), fmt.Sprintf("run chmod %o %s", most, path))) {
+				t.Errorf("mode %o for %s: %v", mode, by, err)
+			}
+		}
 	}
-	if _, err := app.KeySecret(dir); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
-		t.Errorf("readable for all: %v", err)
-	}
+	cfg.KeyFilesReadableBy = "owner"
 	if err := os.WriteFile(path, []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.KeySecret(dir); err == nil || !strings.Contains(err.Error(), "restore it") {
+	if _, err := app.KeySecret(cfg); err == nil || !strings.Contains(err.Error(), "restore it") {
 		t.Errorf("damaged: %v", err)
 	}
 }
@@ -318,7 +330,7 @@ func TestAProjectThatGoesWaitsForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit(t, r.cfg, func(b *config.Book) {
-		p := made(t, r.cfg.DataDir, serverKey, overCCS(sim.Addr(), sim.CAFile(), "", sim.SenderID()))
+		p := made(t, r.cfg, serverKey, overCCS(sim.Addr(), sim.CAFile(), "", sim.SenderID()))
 		p.Transport.CCS.KeyFile, p.Transport.CCS.Key = key, config.Secret{}
 		b.Projects = append(b.Projects, p)
 	})

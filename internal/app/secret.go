@@ -6,20 +6,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
+	"penstock/internal/config"
 	"penstock/internal/keys"
 )
 
 // secretFile keeps the secret under which server keys are hashed.
 const secretFile = "keys.secret"
 
-// KeySecret returns the secret of a data directory's key hashes. It is made,
+// KeySecret returns the secret of the data directory's key hashes. It is made,
 // with the directory, if there is none; two processes that do so at once get
 // the same one.
-func KeySecret(dataDir string) (keys.Secret, error) {
-	path := filepath.Join(dataDir, secretFile)
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+func KeySecret(cfg *config.Config) (keys.Secret, error) {
+	path := filepath.Join(cfg.DataDir, secretFile)
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return keys.Secret{}, fmt.Errorf("app: data_dir: %w", err)
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -27,12 +27,8 @@ func KeySecret(dataDir string) (keys.Secret, error) {
 			return keys.Secret{}, fmt.Errorf("app: data_dir: %w", err)
 		}
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return keys.Secret{}, fmt.Errorf("app: data_dir: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o007 != 0 && runtime.GOOS != "windows" {
-		return keys.Secret{}, fmt.Errorf("app: everyone on this machine may open %s (mode %04o): run chmod 600 %s", path, mode, path)
+	if err := cfg.Private(path); err != nil {
+		return keys.Secret{}, fmt.Errorf("app: the secret of the key hashes is %w", err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -85,13 +85,13 @@ func (c *projectAddCmd) Run(e *env) error {
 	if err := c.transport(&p.Transport); err != nil {
 		return err
 	}
-	key, record, err := newKey(cfg.DataDir, firstKey, c.Fronts)
+	key, record, err := newKey(cfg, firstKey, c.Fronts)
 	if err != nil {
 		return err
 	}
 	p.Keys = []*config.Key{record}
 	var made *config.Project
-	err = config.EditBook(cfg.DataDir, func(b *config.Book) error {
+	err = cfg.EditBook(func(b *config.Book) error {
 		if b.Project(c.Name) != nil {
 			return usage("there is a project %s already: give another name, or make it another key with penstock project key %s", c.Name, c.Name)
 		}
@@ -156,13 +156,13 @@ func (c *projectAddCmd) transport(t *config.Transport) error {
 }
 
 // newKey makes a server key, and what is kept of it.
-func newKey(dataDir, name string, fronts []string) (keys.Key, *config.Key, error) {
+func newKey(cfg *config.Config, name string, fronts []string) (keys.Key, *config.Key, error) {
 	for _, f := range fronts {
 		if !slices.Contains(keys.Fronts(), keys.Front(f)) {
 			return keys.Key{}, nil, usage("--fronts has %q: give ccs, legacy or v1, with commas between them", f)
 		}
 	}
-	secret, err := app.KeySecret(dataDir)
+	secret, err := app.KeySecret(cfg)
 	if err != nil {
 		return keys.Key{}, nil, err
 	}
@@ -323,7 +323,7 @@ func (c *projectKeyCmd) Run(e *env) error {
 	var p *config.Project
 	var key keys.Key
 	var record *config.Key
-	err = config.EditBook(cfg.DataDir, func(b *config.Book) error {
+	err = cfg.EditBook(func(b *config.Book) error {
 		var err error
 		if p, err = c.find(cfg, b); err != nil {
 			return err
@@ -336,7 +336,7 @@ func (c *projectKeyCmd) Run(e *env) error {
 		if indexKey(p, c.Name) >= 0 {
 			return usage("project %s has a key %s already: give another --name, or take it away with --revoke %s", p.Name, c.Name, c.Name)
 		}
-		if key, record, err = newKey(cfg.DataDir, c.Name, c.Fronts); err != nil {
+		if key, record, err = newKey(cfg, c.Name, c.Fronts); err != nil {
 			return err
 		}
 		p.Keys = append(p.Keys, record)
@@ -354,7 +354,7 @@ func (c *projectKeyCmd) Run(e *env) error {
 
 func (c *projectKeyCmd) revoke(e *env, cfg *config.Config) error {
 	left := 0
-	err := config.EditBook(cfg.DataDir, func(b *config.Book) error {
+	err := cfg.EditBook(func(b *config.Book) error {
 		p, err := c.find(cfg, b)
 		if err != nil {
 			return err

@@ -30,21 +30,21 @@ const bookFile = "projects.json"
 // BookPath is the path of the book in a data directory.
 func BookPath(dataDir string) string { return filepath.Join(dataDir, bookFile) }
 
-// ReadBook reads the projects of a data directory; without a file there are
-// none. The error is [Problems]. What can be told only beside the configuration,
-// [Config.WithBook] checks.
-func ReadBook(dataDir string) (*Book, error) {
+// ReadBook reads the projects of the data directory, as they stand there; without
+// a file there are none. The error is [Problems]. What can be told only beside the
+// configuration, [Config.WithBook] checks.
+func (c *Config) ReadBook() (*Book, error) {
 	b := &Book{places: make(map[string]string)}
-	path := BookPath(dataDir)
+	path := BookPath(c.DataDir)
 	var err error
-	if b.stamp, err = BookStamp(dataDir); err != nil { // before it is read: a change meanwhile shows
+	if b.stamp, err = BookStamp(c.DataDir); err != nil { // before it is read: a change meanwhile shows
 		return nil, Problems{missing(err)}
 	}
 	if b.stamp.info == nil {
 		return b, nil
 	}
 	l := loader{places: b.places}
-	if err := (&Config{}).Private(path); err != nil {
+	if err := c.Private(path); err != nil {
 		return nil, Problems{err.Error()}
 	}
 	l.file(path, b)

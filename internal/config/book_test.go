@@ -17,6 +17,9 @@ import (
 
 const hash = "hmac-sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+// in is a configuration with that data directory.
+func in(dataDir string) *config.Config { return &config.Config{DataDir: dataDir} }
+
 // madeProject is one as a command makes it.
 func madeProject(name, sender string) *config.Project {
 	p := config.NewProject(name)
@@ -29,7 +32,7 @@ func madeProject(name, sender string) *config.Project {
 
 func TestBookSurvivesItsFile(t *testing.T) {
 	dir := t.TempDir()
-	b, err := config.ReadBook(dir)
+	b, err := in(dir).ReadBook()
 	if err != nil || len(b.Projects) != 0 {
 		t.Fatalf("got %v, %v", b, err)
 	}
@@ -72,7 +75,7 @@ func TestBookSurvivesItsFile(t *testing.T) {
 	if info, err := os.Stat(config.BookPath(dir)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("got %v, %v", info.Mode(), err)
 	}
-	again, err := config.ReadBook(dir)
+	again, err := in(dir).ReadBook()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +100,7 @@ func TestBookKeepsSecretsAsTheyAre(t *testing.T) {
 	if err := b.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	again, err := config.ReadBook(dir)
+	again, err := in(dir).ReadBook()
 	if err != nil || again.Projects[0].Transport.FCM.Credentials.Reveal() != "{}" || again.Projects[0].Transport.FCM.Proxy.Reveal() != "http://user:pw@host" {
 		t.Errorf("got %v, %v", again, err)
 	}
@@ -126,7 +129,7 @@ func TestProjectsOfTheBookJoinThoseOfTheFile(t *testing.T) {
 		t.Errorf("the project comes from %s, want %s", got, want)
 	}
 
-	book, err := config.ReadBook(data)
+	book, err := in(data).ReadBook()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +195,7 @@ func TestVariablesCountForProjectsOfTheBook(t *testing.T) {
 		}
 	}
 	check(c)
-	book, err := config.ReadBook(data)
+	book, err := in(data).ReadBook()
 	if err != nil || len(book.Projects[0].Keys) != 1 || book.Projects[0].Transport.FCM.Endpoint != "https://fcm.googleapis.com" {
 		t.Errorf("the file has what stands in the environment: %+v, %v", book.Projects[0], err)
 	}
@@ -257,7 +260,7 @@ func TestWithBookLeavesWhatThereIsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := p.good()
-	book, err := config.ReadBook(data)
+	book, err := in(data).ReadBook()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +323,7 @@ func TestEditorsWaitForEachOther(t *testing.T) {
 	var editors sync.WaitGroup
 	for i := range 20 {
 		editors.Go(func() {
-			err := config.EditBook(dir, func(b *config.Book) error {
+			err := in(dir).EditBook(func(b *config.Book) error {
 				b.Projects = append(b.Projects, madeProject(fmt.Sprintf("p%d", i), fmt.Sprint(i+1)))
 				return nil
 			})
@@ -330,7 +333,7 @@ func TestEditorsWaitForEachOther(t *testing.T) {
 		})
 	}
 	editors.Wait()
-	b, err := config.ReadBook(dir)
+	b, err := in(dir).ReadBook()
 	if err != nil || len(b.Projects) != 20 {
 		t.Errorf("%d projects, %v", len(b.Projects), err)
 	}
@@ -339,10 +342,10 @@ func TestEditorsWaitForEachOther(t *testing.T) {
 		t.Errorf("the stamp did not notice: %v", err)
 	}
 	no := errors.New("no")
-	if err := config.EditBook(dir, func(b *config.Book) error { b.Projects = nil; return no }); !errors.Is(err, no) {
+	if err := in(dir).EditBook(func(b *config.Book) error { b.Projects = nil; return no }); !errors.Is(err, no) {
 		t.Errorf("got %v", err)
 	}
-	if b, err := config.ReadBook(dir); err != nil || len(b.Projects) != 20 {
+	if b, err := in(dir).ReadBook(); err != nil || len(b.Projects) != 20 {
 		t.Errorf("a failed change was written: %d projects, %v", len(b.Projects), err)
 	}
 	if now, err := config.BookStamp(dir); err != nil || !now.Same(after) {

@@ -438,6 +438,9 @@ func TestR_A54_FilesThatOthersMayRead(t *testing.T) {
 		{"data", 0o710, "", "chmod 700 DIR/data"},
 		{"data", 0o700, "", ""},
 		{"data/projects.json", 0o644, "", "chmod 600 DIR/data/projects.json"},
+		{"data/projects.json", 0o640, "", "chmod 600 DIR/data/projects.json"},
+		{"data/projects.json", 0o640, "group", ""},
+		{"data/projects.json", 0o644, "everyone", ""},
 		{"penstock.yaml", 0o644, "", ""}, // it holds no secret
 		{"secret.yaml", 0o600, "", ""},
 		{"secret.yaml", 0o644, "", "chmod 600 DIR/secret.yaml"},

@@ -11,14 +11,14 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// EditBook reads the book of a data directory, has change change it, and writes
-// it. The directory is made if it is missing. Others who edit wait. Nothing is
+// EditBook reads the book of the data directory, has change change it, and writes
+// it; c stays as it is. The directory is made if it is missing. Others who edit wait. Nothing is
 // written if change fails; its error comes back as it is.
-func EditBook(dataDir string, change func(*Book) error) error {
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+func (c *Config) EditBook(change func(*Book) error) error {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	editing := flock.New(filepath.Join(dataDir, "."+bookFile+".lock"), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
+	editing := flock.New(filepath.Join(c.DataDir, "."+bookFile+".lock"), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
 	err := editing.Lock()
 	for errors.Is(err, syscall.EINTR) {
 		err = editing.Lock()
@@ -27,14 +27,14 @@ func EditBook(dataDir string, change func(*Book) error) error {
 		return fmt.Errorf("config: lock %s: %w", editing.Path(), err)
 	}
 	defer func() { _ = editing.Close() }() // the end of the process would do it too
-	b, err := ReadBook(dataDir)
+	b, err := c.ReadBook()
 	if err != nil {
 		return err
 	}
 	if err := change(b); err != nil {
 		return err
 	}
-	return b.Write(dataDir)
+	return b.Write(c.DataDir)
 }
 
 // A Stamp tells whether a file has changed.

@@ -63,7 +63,7 @@ func Load(src Sources) (*Config, error) {
 		l.flag(c, path, path, src.Flags[path])
 	}
 	if allRead {
-		book, err := ReadBook(c.DataDir)
+		book, err := c.ReadBook()
 		if bad, is := errors.AsType[Problems](err); is {
 			l.problems = append(l.problems, bad...)
 			allRead = false

@@ -101,7 +101,7 @@ func (x *examiner) ring() error {
 	_, err := os.Stat(path)
 	switch {
 	case err == nil:
-		if secret, err = app.KeySecret(x.cfg.DataDir); err != nil {
+		if secret, err = app.KeySecret(x.cfg); err != nil {
 			return err
 		}
 	case slices.ContainsFunc(x.cfg.Book.Projects, func(p *config.Project) bool { return len(p.Keys) > 0 }):

@@ -174,7 +174,7 @@ func TestServerKeys(t *testing.T) {
 func TestDataDirectory(t *testing.T) {
 	t.Parallel()
 	cfg := settings(t, nil)
-	if _, err := app.KeySecret(cfg.DataDir); err != nil {
+	if _, err := app.KeySecret(cfg); err != nil {
 		t.Fatal(err)
 	}
 	secret := filepath.Join(cfg.DataDir, "keys.secret")
