@@ -123,46 +123,13 @@ func New(cfg *config.Config, opt Options) (*App, error) {
 // keyring is what the ring is to know. A project id that is not set is the one
 // of the credentials, once the project is open.
 func (a *App) keyring(cfg *config.Config, open map[string]*project) ([]keys.Project, error) {
-	list, err := Keyring(cfg, a.secret)
+	list, err := keyring(cfg, a.secret)
 	for i := range list {
 		if r := open[list[i].Name]; list[i].ProjectID == "" && r != nil && r.sender != nil {
 			list[i].ProjectID = string(r.sender.Project())
 		}
 	}
 	return list, err
-}
-
-// Keyring is every project of a configuration with its keys, hashed with secret.
-func Keyring(cfg *config.Config, secret keys.Secret) ([]keys.Project, error) {
-	var list []keys.Project
-	for _, p := range cfg.AllProjects() {
-		k := keys.Project{Name: p.Name, ProjectID: p.ProjectID, SenderID: p.Sender()}
-		for _, key := range p.Keys {
-			one, err := record(secret, key)
-			if err != nil {
-				return nil, fmt.Errorf("key %s of project %s (%s): %w", key.Name, p.Name, cfg.Place("projects."+p.Name), err)
-			}
-			k.Keys = append(k.Keys, one)
-		}
-		list = append(list, k)
-	}
-	return list, nil
-}
-
-func record(secret keys.Secret, k *config.Key) (keys.Record, error) {
-	r := keys.Record{Name: k.Name}
-	for _, f := range k.Fronts {
-		r.Fronts = append(r.Fronts, keys.Front(f))
-	}
-	if k.Hash != "" {
-		return r, r.Hash.UnmarshalText([]byte(k.Hash))
-	}
-	text := k.Text().Reveal()
-	if err := keys.Check(text); err != nil {
-		return r, err
-	}
-	r.Hash = secret.Hash(text)
-	return r, nil
 }
 
 // Run listens, serves, and ends in order when ctx does: every message that was

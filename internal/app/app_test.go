@@ -372,7 +372,7 @@ func TestWhatCannotStart(t *testing.T) {
 	}
 	t.Run("one key for two projects", func(t *testing.T) {
 		a, b := project("a", "1"), project("b", "2")
-		if err := start(settings(t, nil), a, b); err == nil || !strings.Contains(err.Error(), "are the same") {
+		if err := start(settings(t, nil), a, b); err == nil || !strings.Contains(err.Error(), "key default of project b is the same as key default of project a") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -8,6 +8,13 @@ import (
 	"penstock/internal/localca"
 )
 
+// UsesOwnCA reports whether a listener shows a certificate of the CA in the data
+// directory.
+func UsesOwnCA(cfg *config.Config) bool {
+	return len(cfg.CCS.Listen) > 0 && cfg.CCS.TLS.CertFile == "" ||
+		len(cfg.HTTP.Listen) > 0 && cfg.HTTP.OwnTLS && cfg.HTTP.TLS.CertFile == ""
+}
+
 // Authority returns the CA of the data directory, made if there is none, and the
 // names that its certificates cover.
 func Authority(cfg *config.Config) (*localca.CA, []string, error) {

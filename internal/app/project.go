@@ -164,8 +164,8 @@ func (a *App) fcm(ctx context.Context, r *project, startWithin time.Duration) (d
 // newSender makes a project's sender, which connects when it is first used. Words
 // are how its messages are translated; they are only checked.
 func newSender(ctx context.Context, p *config.Project, words *translate.Options, o *Options, events *fcmsend.Events) (*fcmsend.Sender, error) {
-	if err := words.Validate(); err != nil {
-		return nil, fmt.Errorf("translate.message_id_key: %w", err)
+	if err := checkWords(words); err != nil {
+		return nil, err
 	}
 	credentials, err := Credentials(ctx, &p.Transport.FCM)
 	if err != nil {
@@ -181,6 +181,13 @@ func newSender(ctx context.Context, p *config.Project, words *translate.Options,
 		return nil, fmt.Errorf("%w: set project_id, or give credentials that name it", err)
 	}
 	return sender, nil
+}
+
+func checkWords(words *translate.Options) error {
+	if err := words.Validate(); err != nil {
+		return fmt.Errorf("translate.message_id_key: %w", err)
+	}
+	return nil
 }
 
 // SenderOptions is the way to FCM that settings describe, without events. An

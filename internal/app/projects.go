@@ -80,6 +80,9 @@ func (a *App) readBook() (*config.Config, error) {
 		return nil, err
 	}
 	cfg, err := a.cfg.WithBook(book)
+	if err == nil {
+		_, err = keyring(cfg, a.secret)
+	}
 	if err != nil {
 		left := a.cfg.WithKeysLeft(cfg)
 		a.useKeys(left, *a.projects.Load())

@@ -262,6 +262,15 @@ func TestRevokedKeysGoThoughTheRestIsBroken(t *testing.T) {
 	if opened, drained, _ := state(); opened != 2 || drained != 1 {
 		t.Errorf("%d streams were opened, %d drained", opened, drained)
 	}
+	// The same goes for keys that cannot be used.
+	edit(t, r.cfg, func(b *config.Book) {
+		p := b.Project("shop")
+		p.Transport.FCM.CAFile = sim.CAFile()
+		p.Keys = []*config.Key{madeKey(t, r.cfg, "other", "psk_otherotherothero")}
+		p.Keys[0].SecretID = "00000000"
+	})
+	until(t, "the key that is gone is refused", func() bool { status, _ := r.post(good, live); return status == 401 })
+	until(t, "the operator is told", func() bool { return strings.Contains(r.log.String(), "hashed with another secret (00000000)") })
 }
 
 func TestKeySecretIsMadeOnce(t *testing.T) {

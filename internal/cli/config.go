@@ -83,7 +83,7 @@ func (c *configCheckCmd) Run(e *env) error {
 	cfg, err := config.Load(c.sources(e))
 	problems, _ := errors.AsType[config.Problems](err)
 	if err == nil {
-		problems = app.Check(cfg, cfg.AllProjects())
+		problems = app.Check(cfg)
 	}
 	bad := err != nil || len(problems) > 0
 	if c.JSON {

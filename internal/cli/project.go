@@ -85,9 +85,16 @@ func (c *projectAddCmd) Run(e *env) error {
 	if err := c.transport(&p.Transport); err != nil {
 		return err
 	}
-	key, record, err := newKey(cfg, firstKey, c.Fronts)
+	key, record, err := newKey(firstKey, c.Fronts)
 	if err != nil {
 		return err
+	}
+	secret, err := app.KeySecret(cfg)
+	if err == nil {
+		err = hash(record, key, secret)
+	}
+	if err != nil {
+		return c.secretError(e, err)
 	}
 	p.Keys = []*config.Key{record}
 	var made *config.Project
@@ -101,7 +108,7 @@ func (c *projectAddCmd) Run(e *env) error {
 			return err
 		}
 		made = next.Book.Project(c.Name) // as the environment has it
-		if problems := app.Check(next, []*config.Project{made}); len(problems) > 0 {
+		if problems := app.CheckProject(next, made); len(problems) > 0 {
 			return problems
 		}
 		return nil
@@ -155,23 +162,29 @@ func (c *projectAddCmd) transport(t *config.Transport) error {
 	return nil
 }
 
-// newKey makes a server key, and what is kept of it.
-func newKey(cfg *config.Config, name string, fronts []string) (keys.Key, *config.Key, error) {
+// newKey makes a server key, and what is to be kept of it but for its hash.
+func newKey(name string, fronts []string) (keys.Key, *config.Key, error) {
 	for _, f := range fronts {
 		if !slices.Contains(keys.Fronts(), keys.Front(f)) {
 			return keys.Key{}, nil, usage("--fronts has %q: give ccs, legacy or v1, with commas between them", f)
 		}
 	}
-	secret, err := app.KeySecret(cfg)
-	if err != nil {
-		return keys.Key{}, nil, err
+	return keys.Generate(), &config.Key{Name: name, Fronts: fronts, Created: time.Now().UTC().Format(time.RFC3339)}, nil
+}
+
+// hash puts a key's hash into its record.
+func hash(record *config.Key, key keys.Key, secret keys.Secret) error {
+	h, err := secret.Hash(key.Reveal()).MarshalText()
+	record.Hash, record.SecretID = string(h), secret.ID()
+	return err
+}
+
+// secretError is err, about the secret of key hashes.
+func (f *configFlags) secretError(e *env, err error) error {
+	if wrong, ok := errors.AsType[*app.ConfigError](err); ok {
+		return f.wrong(e, wrong)
 	}
-	key := keys.Generate()
-	hash, err := secret.Hash(key.Reveal()).MarshalText()
-	if err != nil {
-		return keys.Key{}, nil, err
-	}
-	return key, &config.Key{Name: name, Hash: string(hash), Fronts: fronts, Created: time.Now().UTC().Format(time.RFC3339)}, nil
+	return err
 }
 
 // editError tells wrong use from what failed.
@@ -336,8 +349,15 @@ func (c *projectKeyCmd) Run(e *env) error {
 		if indexKey(p, c.Name) >= 0 {
 			return usage("project %s has a key %s already: give another --name, or take it away with --revoke %s", p.Name, c.Name, c.Name)
 		}
-		if key, record, err = newKey(cfg, c.Name, c.Fronts); err != nil {
+		if key, record, err = newKey(c.Name, c.Fronts); err != nil {
 			return err
+		}
+		secret, err := c.secret(e, cfg)
+		if err == nil {
+			err = hash(record, key, secret)
+		}
+		if err != nil {
+			return c.secretError(e, err)
 		}
 		p.Keys = append(p.Keys, record)
 		next, err := cfg.WithBook(b)
@@ -350,6 +370,20 @@ func (c *projectKeyCmd) Run(e *env) error {
 		return editError(err)
 	}
 	return printKey(e, c.JSON, p, record, key)
+}
+
+// secret is that of the key hashes. Where it is lost this command is what mends
+// it, and says what that means.
+func (c *projectKeyCmd) secret(e *env, cfg *config.Config) (keys.Secret, error) {
+	secret, err := app.KeySecret(cfg)
+	lost, is := errors.AsType[*app.LostSecretError](err)
+	if !is {
+		return secret, err
+	}
+	if secret, err = app.NewKeySecret(cfg); err == nil {
+		fmt.Fprintf(e.stderr, "warning: %v\nThere is a new one now, for this key. A server starts again when none of the old keys is left.\n", lost)
+	}
+	return secret, err
 }
 
 func (c *projectKeyCmd) revoke(e *env, cfg *config.Config) error {

@@ -150,6 +150,43 @@ func TestKeysAreMadeOnceMoreAndTakenAway(t *testing.T) {
 	}
 }
 
+// Without the secret that they were hashed with keys are worth nothing, and nobody
+// is left to wonder why.
+func TestALostSecretIsNotReplacedInSilence(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	addProject(t, dir, "shop", "123", "--ccs-endpoint", "127.0.0.1:1", "--ccs-key-file", writeFile(t, "far key"))
+	secret := filepath.Join(dir, "keys.secret")
+	if err := os.Remove(secret); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"config", "check"}, append([]string{"serve"}, free...), {"project", "add", "news", "--sender-id", "9"}} {
+		r := run(append(args, "--data-dir", dir)...)
+		r.want(t, 2)
+		r.wantErr(t, secret+" is missing", "key default of project shop", "restore it from a backup", "penstock project key")
+	}
+	if _, err := os.Stat(secret); !os.IsNotExist(err) {
+		t.Errorf("there is one again: %v", err)
+	}
+	r := run("project", "key", "shop", "--data-dir", dir)
+	r.want(t, 0)
+	r.wantErr(t, secret+" is missing", "There is a new one now")
+	for _, args := range [][]string{{"config", "check"}, append([]string{"serve"}, free...)} {
+		r := run(append(args, "--data-dir", dir)...)
+		r.want(t, 2)
+		r.wantErr(t, "key default of project shop", "hashed with another secret", "--revoke default")
+	}
+	r = run("doctor", "--data-dir", dir)
+	if r.code != 1 || !strings.Contains(r.out, "hashed with another secret") {
+		t.Errorf("doctor: %+v", r)
+	}
+	run("project", "key", "shop", "--data-dir", dir, "--revoke", "default").want(t, 0)
+	run("config", "check", "--data-dir", dir).want(t, 0)
+	if r := run("project", "key", "shop", "--data-dir", dir); r.errOut != "" {
+		t.Errorf("all is well again: %s", r.errOut)
+	}
+}
+
 // A stolen key must go though something else is broken.
 func TestRevokingWorksWithABrokenConfiguration(t *testing.T) {
 	t.Parallel()

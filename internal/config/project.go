@@ -53,6 +53,7 @@ type Key struct {
 	Secret     Secret
 	SecretFile string
 	Hash       string
+	SecretID   string   // of the secret that Hash was made with; empty: not known
 	Fronts     []string // empty: all
 	Created    string   // a date of RFC 3339, or empty
 
@@ -73,6 +74,7 @@ func (k *Key) settings() []setting {
 		{key: "secret_file", to: &k.SecretFile, path: true, doc: "The file that holds the key; white space around it is cut off."},
 		{key: "secret", to: &k.Secret, doc: "The key itself. Better in a file, or in the environment."},
 		{key: "hash", to: &k.Hash, doc: "The key's hash under the secret in the data directory, as `penstock project key` writes it."},
+		{key: "secret_id", to: &k.SecretID, doc: "Which secret the hash was made with, so that another one is noticed; `penstock project key` writes it too."},
 		{key: "fronts", to: &k.Fronts, words: []string{"ccs", "legacy", "v1"}, doc: "Where the key counts. Default: everywhere."},
 		{key: "created", to: &k.Created, doc: "When the key was made; for people."},
 	}

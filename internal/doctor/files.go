@@ -62,9 +62,9 @@ func (x *examiner) dataDir() Finding {
 // keys looks whether anybody can send, and whether it is clear for whom.
 func (x *examiner) keys(projects []*config.Project) []Finding {
 	var list []Finding
-	if err := x.ring(); err != nil {
-		list = append(list, Finding{Check: "keys", Subject: "all projects", Result: Bad, Text: err.Error(),
-			Fix: "a server does not start like that: change the key, or restore the file"})
+	for _, problem := range app.CheckKeys(x.cfg) {
+		list = append(list, Finding{Check: "keys", Subject: "all projects", Result: Bad, Text: problem,
+			Fix: "mend that: a server does not start like that"})
 	}
 	open := map[keys.Front]bool{
 		keys.CCS: len(x.cfg.CCS.Listen) > 0, keys.Legacy: len(x.cfg.HTTP.Listen) > 0, keys.V1: len(x.cfg.HTTP.Listen) > 0,
@@ -91,25 +91,4 @@ func (x *examiner) keys(projects []*config.Project) []Finding {
 		list = append(list, f)
 	}
 	return list
-}
-
-// ring puts all keys together as the server does. Where it has made no secret
-// yet, one for the moment does: equal keys are equal under it.
-func (x *examiner) ring() error {
-	secret := keys.NewSecret()
-	path := filepath.Join(x.cfg.DataDir, "keys.secret")
-	_, err := os.Stat(path)
-	switch {
-	case err == nil:
-		if secret, err = app.KeySecret(x.cfg); err != nil {
-			return err
-		}
-	case slices.ContainsFunc(x.cfg.Book.Projects, func(p *config.Project) bool { return len(p.Keys) > 0 }):
-		return fmt.Errorf("the keys of projects.json are hashed with the secret of %s, which is missing: no such key works", path)
-	}
-	known, err := app.Keyring(x.cfg, secret)
-	if err == nil {
-		_, err = keys.NewRing(secret, known)
-	}
-	return err
 }

@@ -167,7 +167,17 @@ func TestServerKeys(t *testing.T) {
 		p := overFCM(sim)
 		p.Keys[0] = &config.Key{Name: "default", Hash: "hmac-sha256:" + strings.Repeat("0", 64)}
 		cfg.Book.Projects = append(cfg.Book.Projects, p)
-		examine(t, cfg).want(t, "keys", doctor.Bad, "keys.secret, which is missing")
+		examine(t, cfg).want(t, "keys", doctor.Bad, "keys.secret is missing", "key default of project shop")
+	})
+	t.Run("the secret of the hashes is another one", func(t *testing.T) {
+		cfg := settings(t, nil)
+		if _, err := app.KeySecret(cfg); err != nil {
+			t.Fatal(err)
+		}
+		p := overFCM(sim)
+		p.Keys[0] = &config.Key{Name: "default", Hash: "hmac-sha256:" + strings.Repeat("0", 64), SecretID: "00000000"}
+		cfg.Book.Projects = append(cfg.Book.Projects, p)
+		examine(t, cfg).want(t, "keys", doctor.Bad, "key default of project shop", "another secret (00000000)", "--revoke default")
 	})
 }
 

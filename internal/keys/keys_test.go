@@ -447,3 +447,14 @@ func writings(t *testing.T, key, name, sender string) string {
 		fmt.Sprint(keys.Check(key), twice, secret, ring.Authenticate(context.Background(), "other", key),
 			ring.Authenticate(context.Background(), ccs.SenderID(sender), key+"x"))
 }
+
+func TestIDsTellSecretsApart(t *testing.T) {
+	a, b := keys.NewSecret(), keys.NewSecret()
+	again, err := keys.ParseSecret(a.Reveal())
+	if err != nil || a.ID() != again.ID() || a.ID() == b.ID() || len(a.ID()) != 8 {
+		t.Errorf("got %s, %s and %s, %v", a.ID(), again.ID(), b.ID(), err)
+	}
+	if strings.Contains(a.Reveal(), a.ID()) {
+		t.Error("the id is a part of the secret")
+	}
+}

@@ -85,6 +85,33 @@ func Open(dir string, opt *Options) (*CA, error) {
 	return ca, nil
 }
 
+// CertPath is the path of the authority's certificate in a directory.
+func CertPath(dir string) string { return filepath.Join(dir, caFile) }
+
+// KeyPaths are those of the private keys in a directory: the authority's, and the
+// server's.
+func KeyPaths(dir string) []string {
+	return []string{filepath.Join(dir, caKeyFile), filepath.Join(dir, serverKeyFile)}
+}
+
+// Check finds what of a directory would keep [Open] or [CA.Server] from working.
+// It makes nothing; what is missing and would be made is fine.
+func Check(dir string) error {
+	_, err := os.Stat(CertPath(dir))
+	if err == nil {
+		err = (&CA{dir: dir}).load("") // with a certificate it makes nothing
+	}
+	for _, path := range KeyPaths(dir) {
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			_, err = readKey(path)
+		}
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("localca: %w", err)
+}
+
 // load reads the authority, and makes what is missing. The key comes into being
 // before the certificate, so whoever sees the certificate sees the key too, and
 // a process that died in between has done no harm. Each file appears whole or

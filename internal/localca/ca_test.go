@@ -359,6 +359,57 @@ func TestAKeyThatItsGroupMayReadIsFine(t *testing.T) {
 	open(t, dir)
 }
 
+// Check finds what Open and Server would refuse, and makes nothing.
+func TestCheckMakesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := localca.Check(dir); err != nil {
+		t.Errorf("nothing is there: %v", err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("it made the directory: %v", err)
+	}
+	server(t, open(t, dir), "localhost")
+	if err := localca.Check(dir); err != nil {
+		t.Errorf("all is there: %v", err)
+	}
+	for _, path := range localca.KeyPaths(dir) {
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := localca.Check(dir); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
+			t.Errorf("%s for all: %v", path, err)
+		}
+		// A key comes before its certificate.
+		if path == localca.KeyPaths(dir)[0] {
+			text, err := os.ReadFile(localca.CertPath(dir))
+			if err == nil {
+				err = os.Remove(localca.CertPath(dir))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := localca.Check(dir); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
+				t.Errorf("%s for all, without a certificate: %v", path, err)
+			}
+			if _, err := os.Stat(localca.CertPath(dir)); !os.IsNotExist(err) {
+				t.Errorf("it made a certificate: %v", err)
+			}
+			if err := os.WriteFile(localca.CertPath(dir), text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(localca.CertPath(dir), []byte("rubbish"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := localca.Check(dir); err == nil || !strings.Contains(err.Error(), localca.CertPath(dir)+" cannot be used") {
+		t.Errorf("rubbish: %v", err)
+	}
+}
+
 func TestAnExpiredAuthorityIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) { open(t, dir) }) // in the year 2000
