@@ -89,16 +89,9 @@ func (c *projectAddCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	secret, err := app.KeySecret(cfg)
-	if err == nil {
-		err = hash(record, key, secret)
-	}
-	if err != nil {
-		return c.secretError(e, err)
-	}
 	p.Keys = []*config.Key{record}
 	var made *config.Project
-	err = cfg.EditBook(func(b *config.Book) error {
+	err = putKey(cfg, key, record, app.KeySecret, func(b *config.Book) error {
 		if b.Project(c.Name) != nil {
 			return usage("there is a project %s already: give another name, or make it another key with penstock project key %s", c.Name, c.Name)
 		}
@@ -114,7 +107,7 @@ func (c *projectAddCmd) Run(e *env) error {
 		return nil
 	})
 	if err != nil {
-		return editError(err)
+		return c.editError(e, err)
 	}
 	if err := printKey(e, c.JSON, made, record, key); err != nil {
 		return err
@@ -172,6 +165,35 @@ func newKey(name string, fronts []string) (keys.Key, *config.Key, error) {
 	return keys.Generate(), &config.Key{Name: name, Fronts: fronts, Created: time.Now().UTC().Format(time.RFC3339)}, nil
 }
 
+// putKey has change put the record of a key into the book, with the key's hash in
+// it. What change refuses leaves nothing behind: it is tried before anything is
+// made, and so it is called twice.
+func putKey(cfg *config.Config, key keys.Key, record *config.Key, secret func(*config.Config) (keys.Secret, error), change func(*config.Book) error) error {
+	if err := hash(record, key, keys.NewSecret()); err != nil {
+		return err
+	}
+	if err := try(cfg, change); err != nil {
+		return err
+	}
+	s, err := secret(cfg)
+	if err == nil {
+		err = hash(record, key, s)
+	}
+	if err != nil {
+		return err
+	}
+	return cfg.EditBook(change)
+}
+
+// try has change change a book that is not written.
+func try(cfg *config.Config, change func(*config.Book) error) error {
+	b, err := cfg.ReadBook()
+	if err != nil {
+		return err
+	}
+	return change(b)
+}
+
 // hash puts a key's hash into its record.
 func hash(record *config.Key, key keys.Key, secret keys.Secret) error {
 	h, err := secret.Hash(key.Reveal()).MarshalText()
@@ -179,18 +201,14 @@ func hash(record *config.Key, key keys.Key, secret keys.Secret) error {
 	return err
 }
 
-// secretError is err, about the secret of key hashes.
-func (f *configFlags) secretError(e *env, err error) error {
-	if wrong, ok := errors.AsType[*app.ConfigError](err); ok {
-		return f.wrong(e, wrong)
-	}
-	return err
-}
-
-// editError tells wrong use from what failed.
-func editError(err error) error {
+// editError tells wrong use, and what is wrong with the data directory, from what
+// failed.
+func (f *configFlags) editError(e *env, err error) error {
 	if problems, ok := errors.AsType[config.Problems](err); ok {
 		return usage("%w", problems)
+	}
+	if wrong, ok := errors.AsType[*app.ConfigError](err); ok {
+		return f.wrong(e, wrong)
 	}
 	return err
 }
@@ -333,41 +351,34 @@ func (c *projectKeyCmd) Run(e *env) error {
 		}
 		return c.revoke(e, cfg)
 	}
+	key, record, err := newKey(c.Name, c.Fronts)
+	if err != nil {
+		return err
+	}
 	var p *config.Project
-	var key keys.Key
-	var record *config.Key
-	err = cfg.EditBook(func(b *config.Book) error {
-		var err error
-		if p, err = c.find(cfg, b); err != nil {
+	err = putKey(cfg, key, record, func(cfg *config.Config) (keys.Secret, error) { return c.secret(e, cfg) }, func(b *config.Book) error {
+		old, err := c.find(cfg, b)
+		if err != nil {
 			return err
 		}
-		if c.Name == "" {
-			for n := 2; c.Name == "" || indexKey(p, c.Name) >= 0; n++ {
-				c.Name = fmt.Sprintf("key-%d", n)
+		if record.Name = c.Name; c.Name == "" {
+			for n := 2; record.Name == "" || indexKey(old, record.Name) >= 0; n++ {
+				record.Name = fmt.Sprintf("key-%d", n)
 			}
 		}
-		if indexKey(p, c.Name) >= 0 {
-			return usage("project %s has a key %s already: give another --name, or take it away with --revoke %s", p.Name, c.Name, c.Name)
+		if indexKey(old, record.Name) >= 0 {
+			return usage("project %s has a key %s already: give another --name, or take it away with --revoke %s", old.Name, record.Name, record.Name)
 		}
-		if key, record, err = newKey(c.Name, c.Fronts); err != nil {
+		old.Keys = append(old.Keys, record)
+		next, err := cfg.WithBook(b)
+		if err != nil {
 			return err
 		}
-		secret, err := c.secret(e, cfg)
-		if err == nil {
-			err = hash(record, key, secret)
-		}
-		if err != nil {
-			return c.secretError(e, err)
-		}
-		p.Keys = append(p.Keys, record)
-		next, err := cfg.WithBook(b)
-		if err == nil {
-			p = next.Book.Project(c.Project) // as the environment has it
-		}
-		return err
+		p = next.Book.Project(c.Project) // as the environment has it
+		return nil
 	})
 	if err != nil {
-		return editError(err)
+		return c.editError(e, err)
 	}
 	return printKey(e, c.JSON, p, record, key)
 }
@@ -388,7 +399,7 @@ func (c *projectKeyCmd) secret(e *env, cfg *config.Config) (keys.Secret, error) 
 
 func (c *projectKeyCmd) revoke(e *env, cfg *config.Config) error {
 	left := 0
-	err := cfg.EditBook(func(b *config.Book) error {
+	change := func(b *config.Book) error {
 		p, err := c.find(cfg, b)
 		if err != nil {
 			return err
@@ -400,9 +411,13 @@ func (c *projectKeyCmd) revoke(e *env, cfg *config.Config) error {
 		p.Keys = slices.Delete(p.Keys, i, i+1)
 		left = len(p.Keys)
 		return nil
-	})
+	}
+	err := try(cfg, change) // before a directory is made
+	if err == nil {
+		err = cfg.EditBook(change)
+	}
 	if err != nil {
-		return editError(err)
+		return c.editError(e, err)
 	}
 	if c.JSON {
 		err = json.NewEncoder(e.stdout).Encode(revokeLine{c.Project, c.Revoke})

@@ -187,6 +187,33 @@ func TestALostSecretIsNotReplacedInSilence(t *testing.T) {
 	}
 }
 
+// What is refused leaves nothing behind, and neither does a slip of the pen in the
+// data directory's name.
+func TestRefusedProjectsMakeNothing(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	there := filepath.Join(parent, "there")
+	if err := os.Mkdir(there, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{filepath.Join(parent, "nowhere"), there} {
+		for _, args := range [][]string{
+			{"list"}, {"key", "shop"}, {"key", "shop", "--revoke", "default"}, {"key", "shop", "--fronts", "xmpp"},
+			{"add", "Bad.Name", "--sender-id", "1"}, {"add", "shop", "--sender-id", "x"}, {"add", "shop", "--sender-id", "1", "--fronts", "xmpp"},
+			{"add", "shop", "--sender-id", "1", "--credentials-file", "nowhere"}, {"add", "shop", "--sender-id", "1", "--credentials-file", writeFile(t, "{}")},
+		} {
+			r := run(append(append([]string{"project"}, args...), "--data-dir", dir)...)
+			if want := map[bool]int{true: 0, false: 2}[args[0] == "list"]; r.code != want {
+				t.Errorf("%q: exit %d, %s", args, r.code, r.errOut)
+			}
+			entries, err := os.ReadDir(dir)
+			if len(entries) > 0 || dir != there && !os.IsNotExist(err) {
+				t.Fatalf("%q has made %s, with %v", args, dir, entries)
+			}
+		}
+	}
+}
+
 // A stolen key must go though something else is broken.
 func TestRevokingWorksWithABrokenConfiguration(t *testing.T) {
 	t.Parallel()
