@@ -3,15 +3,13 @@ package doctor
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
+	"penstock/internal/app"
 	"penstock/internal/config"
 	"penstock/internal/localca"
 )
@@ -23,25 +21,19 @@ const expiresSoon = 14 * 24 * time.Hour
 // certificates looks at what the listeners show to those who connect.
 func (x *examiner) certificates() []Finding {
 	var list []Finding
-	own := false
 	for _, l := range []struct {
 		setting string
 		used    bool
-		ownTLS  bool
 		files   config.TLS
 	}{
-		{"ccs.tls", len(x.cfg.CCS.Listen) > 0, true, x.cfg.CCS.TLS},
-		{"http.tls", len(x.cfg.HTTP.Listen) > 0, x.cfg.HTTP.OwnTLS, x.cfg.HTTP.TLS},
+		{"ccs.tls", len(x.cfg.CCS.Listen) > 0, x.cfg.CCS.TLS},
+		{"http.tls", len(x.cfg.HTTP.Listen) > 0, x.cfg.HTTP.TLS},
 	} {
-		switch {
-		case !l.used:
-		case l.files.CertFile != "":
+		if l.used && l.files.CertFile != "" {
 			list = append(list, certificate(l.setting, l.files))
-		case l.ownTLS:
-			own = true
 		}
 	}
-	if own {
+	if app.UsesOwnCA(x.cfg) {
 		list = append(list, x.ownCA())
 	}
 	return list
@@ -84,19 +76,13 @@ func namesOf(cert *x509.Certificate) []string {
 
 // ownCA looks at the CA of the data directory and makes none.
 func (x *examiner) ownCA() Finding {
-	path := filepath.Join(x.cfg.DataDir, "ca.pem")
+	path := localca.CertPath(x.cfg.DataDir)
 	f := Finding{Check: "certificate", Subject: path, Result: Good,
 		Text: "the CA of Penstock's own: programs that connect must trust it"}
-	_, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		f.Text = "the CA of Penstock's own is made at the first start"
-		return f
-	}
-	if err == nil {
-		_, err = localca.Open(x.cfg.DataDir, nil)
-	}
-	if err != nil {
+	if err := localca.Check(x.cfg.DataDir); err != nil {
 		f.Result, f.Text, f.Fix = Bad, "the CA of Penstock's own cannot be used", err.Error()
+	} else if _, err := os.Stat(path); err != nil { // that it is not there is no trouble
+		f.Text = "the CA of Penstock's own is made at the first start"
 	}
 	return f
 }
@@ -106,7 +92,7 @@ func (x *examiner) ownCA() Finding {
 func (x *examiner) trusted(files config.TLS) *tls.Config {
 	c := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost", MinVersion: tls.VersionTLS12}
 	if files.CertFile == "" {
-		pem, err := os.ReadFile(filepath.Join(x.cfg.DataDir, "ca.pem"))
+		pem, err := os.ReadFile(localca.CertPath(x.cfg.DataDir))
 		if err != nil || !c.RootCAs.AppendCertsFromPEM(pem) {
 			return nil
 		}

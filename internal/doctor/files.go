@@ -11,6 +11,7 @@ import (
 	"penstock/internal/app"
 	"penstock/internal/config"
 	"penstock/internal/keys"
+	"penstock/internal/localca"
 )
 
 // files looks at what the configuration names and what the data directory holds.
@@ -23,8 +24,7 @@ func (x *examiner) files() []Finding {
 		list[0].Fix = "make one: " + x.program + " project add, or projects in the configuration"
 	}
 	list = append(list, x.dataDir())
-	for _, name := range []string{"keys.secret", "ca-key.pem", "server-key.pem", "projects.json"} {
-		path := filepath.Join(x.cfg.DataDir, name)
+	for _, path := range append(localca.KeyPaths(x.cfg.DataDir), app.SecretPath(x.cfg.DataDir), config.BookPath(x.cfg.DataDir)) {
 		if err := x.cfg.Private(path); err != nil {
 			list = append(list, Finding{Check: "files", Subject: path, Result: Warning,
 				Text: "a file with secrets is open to others", Fix: err.Error()})

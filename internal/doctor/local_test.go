@@ -125,6 +125,14 @@ func TestOwnCA(t *testing.T) {
 		t.Fatal(err)
 	}
 	examine(t, cfg).want(t, "certificate", doctor.Good, "must trust it")
+	serverKey := filepath.Join(cfg.DataDir, "server-key.pem")
+	if err := os.WriteFile(serverKey, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	examine(t, cfg).want(t, "certificate", doctor.Bad, "server-key.pem cannot be used")
+	if err := os.Remove(serverKey); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Remove(filepath.Join(cfg.DataDir, "ca-key.pem")); err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +202,12 @@ func TestDataDirectory(t *testing.T) {
 	examine(t, cfg).want(t, "files", doctor.Warning, "keys.secret", "chmod 600")
 	if names, err := os.ReadDir(cfg.DataDir); err != nil || len(names) != 1 {
 		t.Errorf("the directory has %v, %v", names, err)
+	}
+	for _, name := range []string{"ca-key.pem", "server-key.pem", "projects.json"} {
+		if err := os.WriteFile(filepath.Join(cfg.DataDir, name), nil, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		examine(t, cfg).want(t, "files", doctor.Warning, name, "chmod 600")
 	}
 
 	file := filepath.Join(t.TempDir(), "file")
