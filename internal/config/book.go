@@ -52,8 +52,8 @@ func (c *Config) ReadBook() (*Book, error) {
 }
 
 // WithBook is the configuration with another book, the environment's variables
-// over that, checked; files with secrets are read anew. c and b stay as they are, and nothing of them is shared. With an
-// error it is what could be made of them.
+// over that, checked; files with secrets are read anew. c and b stay as they are,
+// and nothing of them is shared. With an error it is what could be made of them.
 func (c *Config) WithBook(b *Book) (*Config, error) {
 	n := *c
 	n.Projects = cloneAll(c.Projects)
