@@ -36,6 +36,16 @@ func TestTheProjectComesFromTheCredentials(t *testing.T) {
 	}
 }
 
+// flow sends a message each second.
+func flow(t *testing.T, s *fcmsend.Sender, seconds int) {
+	t.Helper()
+	for range seconds {
+		send(t, s, toToken()).wantAccepted()
+		synctest.Wait()
+		time.Sleep(time.Second)
+	}
+}
+
 func TestAChangedFileIsTakenWhileMessagesFlow(t *testing.T) {
 	dir := t.TempDir()
 	play(t, func(t *testing.T, w *far) {
@@ -62,38 +72,30 @@ func TestAChangedFileIsTakenWhileMessagesFlow(t *testing.T) {
 			CredentialsSwapped: func() { swapped++ },
 			CredentialsBroken:  func(err error) { broken = append(broken, err) },
 		}})
-		flow := func(seconds int) {
-			t.Helper()
-			for range seconds {
-				send(t, s, toToken()).wantAccepted()
-				synctest.Wait()
-				time.Sleep(time.Second)
-			}
-		}
-		flow(60)
+		flow(t, s, 60)
 		if swapped != 0 || len(broken) != 0 || h.count() != 1 {
 			t.Errorf("%d swaps, %v, %d tokens without a change", swapped, broken, h.count())
 		}
 		write(serviceAccount(map[string]string{"client_email": "other@shop-1.iam.gserviceaccount.com"}))
-		flow(7)
+		flow(t, s, 7)
 		if swapped != 1 || h.count() != 2 {
 			t.Errorf("%d swaps, %d tokens within 7 s; want 1 and 2", swapped, h.count())
 		}
 		for i, bad := range []string{`{"private_key":"canary"`, `{"type":"service_account","client_email":"x","private_key":"canary"}`,
 			string(serviceAccount(map[string]string{"project_id": "another"})), string(serviceAccount(nil)) + strings.Repeat(" ", 64<<10)} {
 			write([]byte(bad))
-			flow(7)
+			flow(t, s, 7)
 			if swapped != 1 || len(broken) != i+1 || strings.Contains(fmt.Sprint(broken), "canary") {
 				t.Errorf("%d swaps, errors %v; want 1 and %d without the file's words", swapped, broken, i+1)
 			}
 		}
 		os.Remove(path)
-		flow(7) // it is being replaced
+		flow(t, s, 7) // it is being replaced
 		if len(broken) != 4 {
 			t.Errorf("errors %v", broken[4:])
 		}
 		write(serviceAccount(map[string]string{"client_email": "third@shop-1.iam.gserviceaccount.com"}))
-		flow(7)
+		flow(t, s, 7)
 		if swapped != 2 || h.count() != 3 {
 			t.Errorf("%d swaps, %d tokens; want 2 and 3", swapped, h.count())
 		}
@@ -306,19 +308,11 @@ func TestAFileThatIsReplacedByOneOfTheSameTimeAndSizeIsNoticed(t *testing.T) {
 			CredentialsSwapped: func() { swaps.Add(1) },
 			CredentialsBroken:  func(err error) { broken = append(broken, err) },
 		}})
-		flow := func(seconds int) {
-			t.Helper()
-			for range seconds {
-				send(t, s, toToken()).wantAccepted()
-				synctest.Wait()
-				time.Sleep(time.Second)
-			}
-		}
-		flow(1)
+		flow(t, s, 1)
 		if err := os.Rename(next, path); err != nil {
 			t.Fatal(err)
 		}
-		flow(7)
+		flow(t, s, 7)
 		if swaps.Load() != 1 || h.count() != 2 || len(broken) != 0 {
 			t.Errorf("%d swaps, %d tokens, %v", swaps.Load(), h.count(), broken)
 		}
@@ -326,21 +320,21 @@ func TestAFileThatIsReplacedByOneOfTheSameTimeAndSizeIsNoticed(t *testing.T) {
 		if err := errors.Join(os.Rename(path, next), os.Mkdir(path, 0o700)); err != nil {
 			t.Fatal(err)
 		}
-		flow(30)
+		flow(t, s, 30)
 		if swaps.Load() != 1 || len(broken) != 1 {
 			t.Errorf("%d swaps, errors %v", swaps.Load(), broken)
 		}
 		if err := errors.Join(os.Remove(path), os.WriteFile(path, serviceAccount(nil), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		flow(7)
+		flow(t, s, 7)
 		if swaps.Load() != 2 || len(broken) != 1 {
 			t.Errorf("%d swaps, errors %v", swaps.Load(), broken)
 		}
 		if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
 			t.Fatal(err)
 		}
-		flow(7)
+		flow(t, s, 7)
 		if len(broken) != 2 {
 			t.Errorf("errors %v, want it to be told again", broken)
 		}

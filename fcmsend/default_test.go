@@ -27,8 +27,18 @@ func farOverHTTP(t *testing.T) (endpoint string, seen chan string) {
 	return srv.URL, seen
 }
 
+// onMachine makes credentials of a machine whose metadata server is h, and which
+// has no file.
+func onMachine(t *testing.T, h http.HandlerFunc) {
+	meta := httptest.NewServer(h)
+	t.Cleanup(meta.Close)
+	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(meta.URL, "http://"))
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	t.Setenv("HOME", t.TempDir())
+}
+
 func TestS_18_TheMetadataServerWorksAlike(t *testing.T) {
-	meta := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	onMachine(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Metadata-Flavor", "Google")
 		switch {
 		case r.Header.Get("Metadata-Flavor") != "Google":
@@ -40,11 +50,7 @@ func TestS_18_TheMetadataServerWorksAlike(t *testing.T) {
 		default:
 			w.WriteHeader(404)
 		}
-	}))
-	defer meta.Close()
-	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(meta.URL, "http://"))
-	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
-	t.Setenv("HOME", t.TempDir())
+	})
 	cred, err := fcmsend.Default(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -63,11 +69,11 @@ func TestS_18_TheMetadataServerWorksAlike(t *testing.T) {
 	}
 }
 
-// silentMetadata is a metadata server that says nothing after the project, or
-// nothing at all. It leaves when the test does.
-func silentMetadata(t *testing.T, project string) {
+// onSilentMachine is a machine whose metadata server says nothing after the
+// project, or nothing at all.
+func onSilentMachine(t *testing.T, project string) {
 	ends := make(chan struct{})
-	meta := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	onMachine(t, func(w http.ResponseWriter, r *http.Request) {
 		if project != "" && strings.HasSuffix(r.URL.Path, "/project-id") {
 			w.Header().Set("Metadata-Flavor", "Google")
 			fmt.Fprint(w, project)
@@ -77,14 +83,8 @@ func silentMetadata(t *testing.T, project string) {
 		case <-r.Context().Done():
 		case <-ends:
 		}
-	}))
-	t.Cleanup(func() {
-		close(ends)
-		meta.Close()
 	})
-	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(meta.URL, "http://"))
-	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
-	t.Setenv("HOME", t.TempDir())
+	t.Cleanup(func() { close(ends) }) // before the server closes
 }
 
 func TestS_18_ASilentMetadataServerHoldsNobody(t *testing.T) {
@@ -94,7 +94,7 @@ func TestS_18_ASilentMetadataServerHoldsNobody(t *testing.T) {
 		return ctx
 	}
 	t.Run("who looks for it", func(t *testing.T) {
-		silentMetadata(t, "")
+		onSilentMachine(t, "")
 		began := time.Now()
 		_, err := fcmsend.Default(soon(t))
 		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "the metadata server does not answer") || took > 3*time.Second {
@@ -102,7 +102,7 @@ func TestS_18_ASilentMetadataServerHoldsNobody(t *testing.T) {
 		}
 	})
 	t.Run("who closes", func(t *testing.T) {
-		silentMetadata(t, "cloud-shop")
+		onSilentMachine(t, "cloud-shop")
 		cred, err := fcmsend.Default(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -124,13 +124,10 @@ func TestS_18_ASilentMetadataServerHoldsNobody(t *testing.T) {
 
 func TestTheMetadataServersAnswerMayHoldNoToken(t *testing.T) {
 	for _, answer := range []string{"", "{}", `{"access_token":"canary","expires_in":0}`, `{"access_token":"canary","expires_in":1e300}`, `{"access_token":"canary","expires_in":99999999999}`, "canary"} {
-		meta := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		onMachine(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Metadata-Flavor", "Google")
 			fmt.Fprint(w, answer)
-		}))
-		t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(meta.URL, "http://"))
-		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
-		t.Setenv("HOME", t.TempDir())
+		})
 		cred, err := fcmsend.Default(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -138,7 +135,6 @@ func TestTheMetadataServersAnswerMayHoldNoToken(t *testing.T) {
 		if _, err = cred.Token(t.Context(), nil); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", answer, err)
 		}
-		meta.Close()
 	}
 }
 
