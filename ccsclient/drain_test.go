@@ -519,7 +519,7 @@ func TestNobodyDialsOnceThePoolEnds(t *testing.T) {
 		"by Close, twice":  func(p *client) { go p.Close(); p.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 1000 { // which goroutine is first is chance
+			for range 4000 { // which goroutine is first is chance
 				play(t, func(t *testing.T, srv *server) {
 					p, st := srv.bound(nil)
 					go func() {
