@@ -102,8 +102,8 @@ func Inline(data []byte) (Credentials, error) {
 // File is [Inline] with the content of a file. While a sender is in use, and
 // while FCM or the token endpoint refuses what it has, it looks every few seconds
 // whether the file has changed, and takes the new content for its next token.
-// Content that cannot be used is reported to
-// [Events], and the sender stays with what it had.
+// Content that cannot be used is reported to [Events], and the sender stays with
+// what it had.
 func File(path string) (Credentials, error) {
 	f := &credentialFile{path: path}
 	if _, err := f.reload(); err != nil {

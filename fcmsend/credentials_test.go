@@ -36,6 +36,23 @@ func TestTheProjectComesFromTheCredentials(t *testing.T) {
 	}
 }
 
+// putFile writes a credential file, by the bubble's time.
+func putFile(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(path, data, 0o600), os.Chtimes(path, time.Now(), time.Now())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fromFile(t *testing.T, path string) fcmsend.Credentials {
+	t.Helper()
+	cred, err := fcmsend.File(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cred
+}
+
 // flow sends a message each second.
 func flow(t *testing.T, s *fcmsend.Sender, seconds int) {
 	t.Helper()
@@ -64,10 +81,7 @@ func TestAChangedFileIsTakenWhileMessagesFlow(t *testing.T) {
 		h := w.tokenHost()
 		w.handle = (*request).accept
 		swapped, broken := 0, []error(nil)
-		cred, err := fcmsend.File(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cred := fromFile(t, path)
 		s := w.senderWith(cred, &fcmsend.Options{Events: &fcmsend.Events{
 			CredentialsSwapped: func() { swapped++ },
 			CredentialsBroken:  func(err error) { broken = append(broken, err) },
@@ -113,23 +127,18 @@ func TestAChangedFileEndsAHold(t *testing.T) {
 	dir := t.TempDir()
 	play(t, func(t *testing.T, w *far) {
 		path := filepath.Join(dir, "sa.json")
-		os.WriteFile(path, serviceAccount(nil), 0o600)
-		os.Chtimes(path, time.Now(), time.Now())
+		putFile(t, path, serviceAccount(nil))
 		h := w.tokenHost()
 		h.set(func(_ int, rw http.ResponseWriter) { rw.WriteHeader(400) })
 		w.handle = (*request).accept
-		cred, err := fcmsend.File(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cred := fromFile(t, path)
 		s := w.senderWith(cred, nil)
 		for range 700 {
 			send(t, s, toToken()).wantError(fcm.Credential, false)
 			time.Sleep(time.Second)
 		}
 		h.set(nil)
-		os.WriteFile(path, serviceAccount(map[string]string{"private_key_id": "key-2"}), 0o600)
-		os.Chtimes(path, time.Now(), time.Now())
+		putFile(t, path, serviceAccount(map[string]string{"private_key_id": "key-2"}))
 		time.Sleep(6 * time.Second)
 		s.Send(t.Context(), toToken()) // notices
 		synctest.Wait()
@@ -169,10 +178,7 @@ func TestS_17_S_27_AFileIsWatchedWhileItsCredentialsAreRefused(t *testing.T) {
 				write("key-1")
 				h := w.tokenHost()
 				w.handle = (*request).accept
-				cred, err := fcmsend.File(path)
-				if err != nil {
-					t.Fatal(err)
-				}
+				cred := fromFile(t, path)
 				var swaps atomic.Int32
 				s := w.senderWith(cred, &fcmsend.Options{Events: &fcmsend.Events{CredentialsSwapped: func() { swaps.Add(1) }}})
 				wantSwaps := func(want int32, when string) {
@@ -253,8 +259,7 @@ func TestARefusalOfWhatWasReplacedMeanwhileIsNobodysAnswer(t *testing.T) {
 	dir := t.TempDir()
 	play(t, func(t *testing.T, w *far) {
 		path := filepath.Join(dir, "sa.json")
-		os.WriteFile(path, serviceAccount(nil), 0o600)
-		os.Chtimes(path, time.Now(), time.Now())
+		putFile(t, path, serviceAccount(nil))
 		w.handle = (*request).accept
 		h := w.tokenHost()
 		h.set(func(n int, rw http.ResponseWriter) {
@@ -265,17 +270,13 @@ func TestARefusalOfWhatWasReplacedMeanwhileIsNobodysAnswer(t *testing.T) {
 			}
 			giveToken(rw, "second", 3599)
 		})
-		cred, err := fcmsend.File(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cred := fromFile(t, path)
 		s := w.senderWith(cred, &fcmsend.Options{Events: &fcmsend.Events{
 			TokenFailed: func(err error, _ time.Time) { t.Errorf("told of %v", err) },
 		}})
 		first := send(t, s, toToken())
 		time.Sleep(6 * time.Second)
-		os.WriteFile(path, serviceAccount(map[string]string{"private_key_id": "key-2"}), 0o600)
-		os.Chtimes(path, time.Now(), time.Now())
+		putFile(t, path, serviceAccount(map[string]string{"private_key_id": "key-2"}))
 		second := send(t, s, toToken()) // notices
 		time.Sleep(10*time.Second - 1)
 		synctest.Wait()
@@ -298,10 +299,7 @@ func TestAFileThatIsReplacedByOneOfTheSameTimeAndSizeIsNoticed(t *testing.T) {
 		}
 		h := w.tokenHost()
 		w.handle = (*request).accept
-		cred, err := fcmsend.File(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cred := fromFile(t, path)
 		var swaps atomic.Int32
 		var broken []error
 		s := w.senderWith(cred, &fcmsend.Options{Events: &fcmsend.Events{
@@ -345,22 +343,17 @@ func TestAChangedFileThatFailsIsTriedAgainSoon(t *testing.T) {
 	dir := t.TempDir()
 	play(t, func(t *testing.T, w *far) {
 		path := filepath.Join(dir, "sa.json")
-		os.WriteFile(path, serviceAccount(nil), 0o600)
-		os.Chtimes(path, time.Now(), time.Now())
+		putFile(t, path, serviceAccount(nil))
 		h := w.tokenHost()
 		h.set(func(_ int, rw http.ResponseWriter) { rw.WriteHeader(400) })
 		w.handle = (*request).accept
-		cred, err := fcmsend.File(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cred := fromFile(t, path)
 		s := w.senderWith(cred, nil)
 		for range 700 {
 			send(t, s, toToken()).wantError(fcm.Credential, false)
 			time.Sleep(time.Second)
 		}
-		os.WriteFile(path, serviceAccount(map[string]string{"private_key_id": "key-2"}), 0o600)
-		os.Chtimes(path, time.Now(), time.Now())
+		putFile(t, path, serviceAccount(map[string]string{"private_key_id": "key-2"}))
 		for range 36 { // noticed within 5 s, and then after 10 and 20 s
 			send(t, s, toToken()).wantError(fcm.Credential, false)
 			time.Sleep(time.Second)
@@ -382,23 +375,18 @@ func TestAFileThatChangesWhileATokenIsFetchedIsAskedAgain(t *testing.T) {
 	dir := t.TempDir()
 	play(t, func(t *testing.T, w *far) {
 		path := filepath.Join(dir, "sa.json")
-		os.WriteFile(path, serviceAccount(nil), 0o600)
-		os.Chtimes(path, time.Now(), time.Now())
+		putFile(t, path, serviceAccount(nil))
 		w.handle = (*request).accept
 		h := w.tokenHost()
 		h.set(func(n int, rw http.ResponseWriter) {
 			time.Sleep(8 * time.Second)
 			giveToken(rw, fmt.Sprintf("token-%d", n), 3599)
 		})
-		cred, err := fcmsend.File(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cred := fromFile(t, path)
 		s := w.senderWith(cred, nil)
 		first := send(t, s, toToken())
 		time.Sleep(6 * time.Second)
-		os.WriteFile(path, serviceAccount(map[string]string{"client_email": "other@shop-1.iam.gserviceaccount.com"}), 0o600)
-		os.Chtimes(path, time.Now(), time.Now())
+		putFile(t, path, serviceAccount(map[string]string{"client_email": "other@shop-1.iam.gserviceaccount.com"}))
 		second := send(t, s, toToken()) // notices
 		first.wantAccepted()
 		second.wantAccepted()

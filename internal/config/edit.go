@@ -12,8 +12,8 @@ import (
 )
 
 // EditBook reads the book of the data directory, has change change it, and writes
-// it; c stays as it is. The directory is made if it is missing. Others who edit wait. Nothing is
-// written if change fails; its error comes back as it is.
+// it; c stays as it is. The directory is made if it is missing. Others who edit
+// wait. Nothing is written if change fails; its error comes back as it is.
 func (c *Config) EditBook(change func(*Book) error) error {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("config: %w", err)
