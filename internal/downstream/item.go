@@ -124,8 +124,10 @@ func verdict(err error) (pace.Outcome, error) {
 	}
 	if e, ok := errors.AsType[*fcm.SendError](err); ok {
 		// A message that the transport could not translate, or whose time to live
-		// was over, has not left us.
-		unasked := e.Reply == nil && !e.OutcomeUnknown && (e.Class == fcm.InvalidMessage || e.Class == fcm.Expired)
+		// was over, has not left us. A refusal of our own may look like FCM's reply;
+		// the rule that was broken is its cause.
+		_, unasked := errors.AsType[*fcm.FieldError](err)
+		unasked = unasked || e.Class == fcm.Expired
 		return pace.Outcome{Class: e.Class, RetryAfter: e.RetryAfter, Unasked: unasked}, err
 	}
 	if e, ok := errors.AsType[*ccs.NackError](err); ok {

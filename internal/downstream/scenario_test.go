@@ -15,6 +15,7 @@ import (
 	"penstock/fcm"
 	"penstock/internal/downstream"
 	"penstock/internal/pace"
+	"penstock/internal/translate"
 )
 
 // load hands over so many messages a second, evenly, each to a device of its
@@ -786,8 +787,20 @@ func TestManyGoroutines(t *testing.T) {
 	}
 }
 
-func TestWhatTheTransportRefusesEndsNoHold(t *testing.T) {
-	for word, refusal := range map[string]*fcm.SendError{"invalid": {Class: fcm.InvalidMessage}, "expired": {Class: fcm.Expired}} {
+func TestS_17_WhatTheTransportRefusesEndsNoHold(t *testing.T) {
+	translated := func(m *ccs.Downstream) *fcm.SendError {
+		_, err := translate.ToV1(m, translate.Times{Accepted: time.Unix(1000, 0), Now: time.Unix(1010, 0)}, nil)
+		e, ok := errors.AsType[*fcm.SendError](err)
+		if !ok {
+			t.Fatalf("%+v: %v, want it refused", m, err)
+		}
+		return e
+	}
+	for word, refusal := range map[string]*fcm.SendError{
+		"no topic":  translated(&ccs.Downstream{To: "/topics/bad#topic"}),
+		"over":      translated(&ccs.Downstream{To: "T", TTL: new(time.Second)}),
+		"no target": {Class: fcm.InvalidMessage, Err: (&fcm.SendRequest{}).Validate()}, // as the sender refuses it
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			far := newFarEnd()
 			far.fate = func(_ time.Duration, m *downstream.Message) error {
