@@ -216,6 +216,7 @@ func TestHTTP1Answers(t *testing.T) {
 		{"R-A65 a redirect", "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://elsewhere.example/\r\nContent-Length: 0\r\n\r\n", false, fcm.Configuration, false, false},
 		{"R-A65 another protocol", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", false, fcm.Unavailable, false, true},
 		{"S-19 a dead token", "HTTP/1.1 404 Not Found\r\nContent-Length: 168\r\n\r\n" + fmt.Sprintf("%-168s", errorBody(404, "NOT_FOUND", "x", fcmError("UNREGISTERED"))), false, fcm.Unregistered, false, false},
+		{"S-19 S-20 404 cut short", "HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n{\"error\":", true, fcm.Unavailable, false, true},
 		{"S-33 503, and the end", "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nConnection: close\r\n\r\n", true, fcm.Unavailable, false, true},
 	}
 	for _, c := range cases {

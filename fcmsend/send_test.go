@@ -294,8 +294,23 @@ func TestAStatusIsAnAnswerThoughTheBodyIsMissing(t *testing.T) {
 		{"503 and a cut", 503, func(r *request) { r.nc.Close() }, fcm.Unavailable, false},
 		{"503 and a reset", 503, func(r *request) { r.cancel(2) }, fcm.Unavailable, false},
 		{"503 and silence", 503, func(*request) {}, fcm.Unavailable, false},
-		{"404 and a cut", 404, func(r *request) { r.nc.Close() }, fcm.Configuration, false},
+		{"S-19 S-20 404 and a cut", 404, func(r *request) { r.nc.Close() }, fcm.Unavailable, false},
+		{"S-19 S-20 404, half of its reply and a cut", 404, func(r *request) {
+			r.data(`{"error":{"code":404,"status":"NOT_FOUND","det`, false)
+			synctest.Wait()
+			r.nc.Close()
+		}, fcm.Unavailable, false},
+		{"S-27 403, all of its reply and a cut", 403, func(r *request) {
+			r.data(errorBody(403, "PERMISSION_DENIED", "x", errorInfo("SERVICE_DISABLED")), false)
+			synctest.Wait()
+			r.nc.Close()
+		}, fcm.Configuration, false},
+		{"S-26 S-27 403 and a reset", 403, func(r *request) { r.cancel(2) }, fcm.Unavailable, false},
+		{"S-26 S-27 403 and silence", 403, func(*request) {}, fcm.Unavailable, false},
+		{"S-21 404 and too much", 404, func(r *request) { r.data(strings.Repeat("x", 70<<10), false) }, fcm.Configuration, false},
 		{"403 and too much", 403, func(r *request) { r.data(strings.Repeat("x", 70<<10), false) }, fcm.Configuration, false},
+		{"302 and a cut", 302, func(r *request) { r.nc.Close() }, fcm.Configuration, false},
+		{"400 and a cut", 400, func(r *request) { r.nc.Close() }, fcm.InvalidMessage, false},
 		{"S-09 200 and silence", 200, func(*request) {}, fcm.Unavailable, true},
 	}
 	for _, c := range cases {

@@ -190,6 +190,11 @@ func (k *call) outcome(kind fcm.TargetKind) (Result, *fcm.SendError) {
 	failure := &fcm.SendError{Reply: fcm.ParseErrorReply(k.status, k.reply)}
 	failure.Class = fcm.Classify(kind, failure.Reply)
 	failure.RetryAfter, _ = fcm.ParseRetryAfter(k.retryAfter, time.Now())
+	if failure.Class == fcm.Configuration && failure.Reply.NotJSON && !k.whole && !errors.Is(k.err, errTooLong) && k.status >= 400 {
+		// What is missing says whether it is about the address or about the
+		// project, which must not be held for a connection that broke.
+		failure.Class, failure.Err = fcm.Unavailable, k.err
+	}
 	return Result{}, failure
 }
 
