@@ -122,6 +122,10 @@ var rows = []struct{ name, legacy, want string }{
 		"T-27 a collapse key in which a character of base64url is a byte of another", `{"to":"T","collapse_key":"\u0161"}`,
 		`{"token":"T","android":{"collapse_key":"š"},"apns":{"headers":{"apns-collapse-id":"š","apns-priority":"5"}}}`,
 	},
+	{
+		"T-27 a collapse key of the first and last characters of base64url", `{"to":"T","collapse_key":"azAZ09-_"}`,
+		`{"token":"T","android":{"collapse_key":"azAZ09-_"},"apns":{"headers":{"apns-collapse-id":"azAZ09-_","apns-priority":"5"}},"webpush":{"headers":{"Topic":"azAZ09-_"}}}`,
+	},
 	{"T-27 a collapse key that no header can hold", `{"to":"T","collapse_key":"a\nb"}`, `{"token":"T","android":{"collapse_key":"a\nb"},` + silent + `}`},
 	{"T-28 a package name", `{"to":"T","restricted_package_name":"org.example"}`, `{"token":"T","android":{"restricted_package_name":"org.example"},` + silent + `}`},
 	{"direct boot", `{"to":"T","direct_boot_ok":true}`, `{"token":"T","android":{"direct_boot_ok":true},` + silent + `}`},
@@ -136,6 +140,13 @@ func TestRows(t *testing.T) {
 				wantV1(t, way.read(t, tt.legacy), at(0), nil, `{"message":`+tt.want+`}`)
 			})
 		}
+	}
+}
+
+func TestT_27_NothingBesideBase64URLIsATopicOfTheWeb(t *testing.T) {
+	for _, c := range "`{@[/:+=.~,^ " {
+		wantV1(t, &ccs.Downstream{To: "T", CollapseKey: ccs.CollapseKey("k" + string(c))}, at(0), nil,
+			`{"message":{"token":"T","android":{"collapse_key":"k`+string(c)+`"},"apns":{"headers":{"apns-collapse-id":"k`+string(c)+`","apns-priority":"5"}}}}`)
 	}
 }
 
