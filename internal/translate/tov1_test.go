@@ -127,6 +127,8 @@ var rows = []struct{ name, legacy, want string }{
 		`{"token":"T","android":{"collapse_key":"azAZ09-_"},"apns":{"headers":{"apns-collapse-id":"azAZ09-_","apns-priority":"5"}},"webpush":{"headers":{"Topic":"azAZ09-_"}}}`,
 	},
 	{"T-27 a collapse key that no header can hold", `{"to":"T","collapse_key":"a\nb"}`, `{"token":"T","android":{"collapse_key":"a\nb"},` + silent + `}`},
+	{"T-27 a collapse key that begins with what no header can hold", `{"to":"T","collapse_key":"\u0000ab"}`, `{"token":"T","android":{"collapse_key":"\u0000ab"},` + silent + `}`},
+	{"T-27 a collapse key with the last control character", `{"to":"T","collapse_key":"a\u007fb"}`, `{"token":"T","android":{"collapse_key":"a\u007fb"},` + silent + `}`},
 	{"T-28 a package name", `{"to":"T","restricted_package_name":"org.example"}`, `{"token":"T","android":{"restricted_package_name":"org.example"},` + silent + `}`},
 	{"direct boot", `{"to":"T","direct_boot_ok":true}`, `{"token":"T","android":{"direct_boot_ok":true},` + silent + `}`},
 	{"an analytics label", `{"to":"T","fcm_options":{"analytics_label":"spring-1"}}`, `{"token":"T","fcm_options":{"analytics_label":"spring-1"},` + silent + `}`},
