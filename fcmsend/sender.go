@@ -77,7 +77,9 @@ func (s *Sender) Close() {
 // connection, and what it answers with 401 is sent again with a new access
 // token, both without end of ctx being waited for. Once the request is written,
 // its answer is awaited for Options.RequestTimeout; before that only ctx bounds
-// the wait for a place on a connection.
+// the wait for a place on a connection. The times to live in what is written are
+// shorter by what has passed since the call; a message whose time is over is not
+// written, and its class is [fcm.Expired].
 func (s *Sender) Send(ctx context.Context, r *fcm.SendRequest) (Result, error) {
 	return s.SendBy(ctx, r, time.Time{})
 }
@@ -110,6 +112,7 @@ func (s *Sender) send(ctx context.Context, r *fcm.SendRequest, by time.Time) (Re
 	kind, _ := r.Message.Target()
 	b := bodies.Get().(*body)
 	defer b.free()
+	b.of, b.since = r, time.Now()
 	b.bytes = r.Append(b.bytes[:0])
 	k := s.calls.Get().(*call)
 	defer s.calls.Put(k)
@@ -119,8 +122,10 @@ func (s *Sender) send(ctx context.Context, r *fcm.SendRequest, by time.Time) (Re
 		if err != nil {
 			return Result{}, noToken(err)
 		}
-		k.auth, k.body = token.header, b.bytes
-		s.exchange(ctx, by, k)
+		k.auth = token.header
+		if !s.exchange(ctx, by, k, b) {
+			return Result{}, &fcm.SendError{Class: fcm.Expired, Err: errOver}
+		}
 		result, failure := k.outcome(kind)
 		if failure == nil {
 			s.tokens.accept(token)
@@ -143,19 +148,25 @@ func (s *Sender) send(ctx context.Context, r *fcm.SendRequest, by time.Time) (Re
 	}
 }
 
-// exchange has a connection carry k, another one if the first did not.
-func (s *Sender) exchange(ctx context.Context, by time.Time, k *call) {
+// exchange has a connection carry k with what b is then, another one if the first
+// did not. It is false if the time to live was over before that.
+func (s *Sender) exchange(ctx context.Context, by time.Time, k *call, b *body) bool {
 	for replays := 0; ; {
 		k.reset()
 		if ctx.Err() != nil {
 			k.end, k.err = unsent, context.Cause(ctx)
-			return
+			return true
 		}
 		l, err := s.pool.acquire(ctx, by)
 		if err != nil {
 			k.end, k.err = unsent, err
-			return
+			return true
 		}
+		if !b.age() {
+			s.pool.release(l, false)
+			return false
+		}
+		k.body = b.bytes
 		l.conn.roundTrip(ctx, k, s.opt.RequestTimeout)
 		if k.end == elsewhere && k.err == errGone { //nolint:errorlint // our own word, as we wrote it
 			// It was over before anything was written, and the pool had not heard.
@@ -164,7 +175,7 @@ func (s *Sender) exchange(ctx context.Context, by time.Time, k *call) {
 		}
 		s.pool.release(l, k.end == answered)
 		if k.end != elsewhere || replays == maxReplays {
-			return
+			return true
 		}
 		replays++
 	}
@@ -208,11 +219,31 @@ func noToken(err error) *fcm.SendError {
 }
 
 // A body is a request's, used again for the next one.
-type body struct{ bytes []byte }
+type body struct {
+	bytes []byte
+	of    *fcm.SendRequest
+	since time.Time // of the call
+}
 
 var bodies = sync.Pool{New: func() any { return &body{bytes: make([]byte, 0, 1<<10)} }}
 
+// age writes the request anew if it has waited for long enough to say something
+// else. It is false if its time to live is over. Now or never does not grow
+// older: how long that may wait is for whoever sends it.
+func (b *body) age() bool {
+	aged, alive := b.of.Aged(time.Since(b.since))
+	if !alive {
+		ttl, _ := b.of.Message.TTL()
+		return ttl == 0
+	}
+	if aged != b.of {
+		b.bytes = aged.Append(b.bytes[:0])
+	}
+	return true
+}
+
 func (b *body) free() {
+	b.of = nil
 	if cap(b.bytes) <= 64<<10 {
 		bodies.Put(b)
 	}
