@@ -78,9 +78,9 @@ func TestS_38_WaitingInTheSenderCountsToo(t *testing.T) {
 	t.Run("S-38 for an answer that did not come", func(t *testing.T) {
 		play(t, func(t *testing.T, w *far) {
 			s := w.sender(nil)
-			long := send(t, s, living(10*time.Minute))
+			long := send(t, s, living(100*time.Second)) // which becomes shorter as text too
 			conn := w.conn()
-			wantLife(t, conn.request(), 600)
+			wantLife(t, conn.request(), 100)
 			short := send(t, s, living(4*time.Second))
 			wantLife(t, conn.request(), 4)
 			time.Sleep(5 * time.Second)
@@ -88,7 +88,7 @@ func TestS_38_WaitingInTheSenderCountsToo(t *testing.T) {
 			short.wantError(fcm.Expired, false)
 			again := w.conn()
 			r := again.request()
-			wantLife(t, r, 595)
+			wantLife(t, r, 95)
 			r.accept()
 			long.wantAccepted()
 			again.noRequest()
