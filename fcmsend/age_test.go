@@ -1,6 +1,7 @@
 package fcmsend_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,9 @@ func living(ttl time.Duration) *fcm.SendRequest {
 func wantLife(t *testing.T, r *request, seconds int) {
 	t.Helper()
 	body := string(r.body)
+	if !json.Valid(r.body) {
+		t.Errorf("%s is no JSON", body)
+	}
 	for _, want := range []string{`"ttl":"` + itoa(seconds) + `s"`, `"TTL":"` + itoa(seconds) + `"`, `"apns-expiration":"946685400"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%s is not in %s", want, body)
