@@ -208,7 +208,7 @@ func TestT_47_OurFaultsCostNoToken(t *testing.T) {
 	}
 }
 
-func TestAuthenticationFailedIsASetting(t *testing.T) {
+func TestT_46_AuthenticationFailedIsASetting(t *testing.T) {
 	on := &translate.Options{AuthenticationFailed: true}
 	for _, tt := range []struct {
 		name string
@@ -224,6 +224,10 @@ func TestAuthenticationFailedIsASetting(t *testing.T) {
 	} {
 		if got := translate.Nack(tt.err, on).Code; got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+		// Other settings do not switch it on.
+		if got := translate.Nack(tt.err, &translate.Options{PassThrough: true}).Code; got != ccs.CodeServiceUnavailable {
+			t.Errorf("%s, and it is off: got %s, want SERVICE_UNAVAILABLE", tt.name, got)
 		}
 	}
 }
