@@ -14,6 +14,7 @@ const (
 	appMessageID
 	appTo
 	appCondition
+	appRegistrationIDs // of the legacy HTTP protocol; here it is refused
 	appCollapseKey
 	appPriority
 	appTTL
@@ -31,7 +32,7 @@ const (
 )
 
 var appKeys = [appFieldCount]string{
-	keyMessageType, keyMessageID, keyTo, keyCondition, keyCollapseKey, keyPriority, keyTTL,
+	keyMessageType, keyMessageID, keyTo, keyCondition, keyRegistrationIDs, keyCollapseKey, keyPriority, keyTTL,
 	keyContentAvailable, keyMutableContent, keyDelayWhileIdle, keyReceiptRequested, keyDryRun,
 	keyDirectBootOK, keyRestrictedPackageName, keyFCMOptions, keyData, keyNotification,
 }
@@ -46,6 +47,8 @@ func appFieldOf(key []byte) (appField, bool) {
 		return appTo, true
 	case keyCondition:
 		return appCondition, true
+	case keyRegistrationIDs:
+		return appRegistrationIDs, true
 	case keyCollapseKey:
 		return appCollapseKey, true
 	case keyPriority:
@@ -264,6 +267,15 @@ func (d *appDecoder) downstream() FromApp {
 	data, notification := d.object(appData), d.object(appNotification)
 	m.Data, m.Notification = data.m, notification.m
 	if d.failed != nil {
+		return nil
+	}
+	// Passed over in silence it would lose whom it names.
+	if d.fields[appRegistrationIDs].kind != jsonAbsent {
+		d.refuseField(&FieldError{
+			Field:  keyRegistrationIDs,
+			Reason: `must not be there: over CCS each token takes a message of its own, in "to"`,
+			label:  labelTarget,
+		})
 		return nil
 	}
 	if e := m.checkWith(data.seen, notification.seen); e != nil {

@@ -124,7 +124,7 @@ func TestParseFromAppReadsEveryField(t *testing.T) {
 		},
 		{
 			"S39 unknown top-level keys are ignored",
-			`{"to":"T","random":{"deep":[1,{"to":"X"}]},"message_id":"m","registration_ids":["a"],"data":{}}`,
+			`{"to":"T","random":{"deep":[1,{"to":"X"}]},"message_id":"m","registration_id":"a","registration_ids":null,"data":{}}`,
 			&ccs.Downstream{To: "T", MessageID: "m"},
 		},
 		{
@@ -203,6 +203,7 @@ func TestParseFromAppMakesValuesStrings(t *testing.T) {
 func TestParseFromAppRefuses(t *testing.T) {
 	const id = `"message_id":"m-1"`
 	value := func(n int) string { return strings.Repeat("v", n) }
+	const manyTargets = `InvalidJson: INVALID_TARGET : Field "registration_ids" must not be there: over CCS each token takes a message of its own, in "to"`
 	for _, tt := range []struct {
 		name, payload string
 		id            ccs.MessageID
@@ -233,6 +234,8 @@ func TestParseFromAppRefuses(t *testing.T) {
 		{"S36 no target", `{` + id + `}`, "m-1", "unknown", `InvalidJson: INVALID_TARGET : Field "to" is missing, and so is "condition"`},
 		{"S36 an empty target", `{"to":"",` + id + `}`, "m-1", "unknown", `InvalidJson: INVALID_TARGET : Field "to" is missing, and so is "condition"`},
 		{"S36 two targets", `{"to":"T","condition":"C",` + id + `}`, "m-1", "T", `InvalidJson: INVALID_TARGET : Field "to" must not stand beside "condition"`},
+		{"S36 many targets beside one", `{"to":"T","registration_ids":["T1","T2"],` + id + `}`, "m-1", "T", manyTargets},
+		{"S36 many targets", `{"registration_ids":["T1","T2"],` + id + `}`, "m-1", "unknown", manyTargets},
 		{"S36 a target that is a number", `{"to":77,` + id + `}`, "m-1", "77", `InvalidJson: JSON_TYPE_ERROR : Field "to" must be a JSON java.lang.String`},
 		{"S36 a target that is a list", `{"to":["T1","T2"],"condition":"C",` + id + `}`, "m-1", "C", `InvalidJson: JSON_TYPE_ERROR : Field "to" must be a JSON java.lang.String`},
 		{"S36 a message_type that is no string", `{"message_type":1,"to":"T",` + id + `}`, "m-1", "T", `InvalidJson: JSON_TYPE_ERROR : Field "message_type" must be a JSON java.lang.String: 1`},
