@@ -50,7 +50,7 @@ func usage(format string, args ...any) error {
 
 // An env is what a command gets beside its flags.
 type env struct {
-	ctx    context.Context // ends at SIGINT or SIGTERM
+	ctx    context.Context // ends at SIGINT, SIGTERM or SIGHUP
 	stdout io.Writer
 	stderr io.Writer
 
@@ -103,9 +103,10 @@ Exit codes: 0 all is well; 1 something failed (a nack, a loss); 2 wrong use; 3 c
 // same: timeout(1) signals the process and then its group.
 const sameSignal = 300 * time.Millisecond
 
-// Main runs the command line and returns the exit code. It catches SIGINT and
-// SIGTERM: the first ends the command in order, the second at once. A stdout that
-// nobody reads is an error like others, not the end of the process.
+// Main runs the command line and returns the exit code. It catches SIGINT,
+// SIGTERM and SIGHUP: the first ends the command in order, the second at once. A
+// SIGHUP that whoever started us ignores, as nohup does, stays ignored. A stdout
+// that nobody reads is an error like others, not the end of the process.
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -118,6 +119,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	defer signal.Stop(pipe)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP) // the terminal is gone
+	}
 	defer signal.Stop(signals)
 	done := make(chan struct{})
 	defer close(done)
