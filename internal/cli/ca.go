@@ -49,7 +49,7 @@ func (c *caCmd) Run(e *env) error {
 	if c.JSON {
 		block, _ := pem.Decode(ca.PEM())
 		sum := sha256.Sum256(block.Bytes)
-		err = json.NewEncoder(e.stdout).Encode(caLine{CAFile: ca.CertFile(), SHA256: hex.EncodeToString(sum[:]), Names: names})
+		err = json.NewEncoder(e.stdout).Encode(caLine{CAFile: absolute(ca.CertFile()), SHA256: hex.EncodeToString(sum[:]), Names: names})
 	} else {
 		_, err = e.stdout.Write(ca.PEM())
 	}

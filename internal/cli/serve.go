@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -132,7 +133,7 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	return c.serve(e.ctx, e, cfg, func(addr app.Addresses) error {
 		line := serveLine{
-			CCS: first(addr.CCS), HTTP: httpURL(addr), Admin: adminURL(addr), CAFile: addr.CAFile, Projects: []string{},
+			CCS: first(addr.CCS), HTTP: httpURL(addr), Admin: adminURL(addr), CAFile: absolute(addr.CAFile), Projects: []string{},
 		}
 		for _, p := range cfg.AllProjects() {
 			line.Projects = append(line.Projects, p.Name)
@@ -233,7 +234,7 @@ func (c *serveCmd) runSim(e *env, cfg *config.Config) error {
 	err = c.serve(e.ctx, e, cfg, func(addr app.Addresses) error {
 		line := serveSimLine{
 			CCS: first(addr.CCS), HTTP: httpURL(addr), Admin: adminURL(addr), SimControl: "http://" + fcmsim.Dialable(l.Addr().String()),
-			CAFile: sim.CAFile(), Project: simProject, SenderID: sim.SenderID(), ServerKey: sim.ServerKey(),
+			CAFile: absolute(sim.CAFile()), Project: simProject, SenderID: sim.SenderID(), ServerKey: sim.ServerKey(),
 			Tokens: sim.Tokens(), Dead: sim.DeadTokens(), Foreign: sim.ForeignTokens(),
 			FCM: sim.FCMURL(), ProjectID: sim.ProjectID(),
 		}
@@ -309,10 +310,27 @@ func adminURL(addr app.Addresses) string {
 	return "http://" + fcmsim.Dialable(addr.Admin)
 }
 
+// absolute is the path of a file as whoever reads it somewhere else finds it;
+// empty: there is none.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); path != "" && err == nil {
+		return abs
+	}
+	return path
+}
+
 // explain says what listens where.
 func (l *serveLine) explain(w io.Writer, addr app.Addresses) error {
-	_, err := fmt.Fprintf(w, "Penstock serves %s.\n  CCS          %s\n  HTTP         %s\n  health       %s/readyz, %s/metrics\n",
-		count(len(l.Projects), "project"), orNone(strings.Join(addr.CCS, " and ")), orNone(l.HTTP), l.Admin, l.Admin)
+	var endpoints []string
+	for _, a := range addr.CCS {
+		endpoints = append(endpoints, fcmsim.Dialable(a))
+	}
+	health := ""
+	if l.Admin != "" {
+		health = l.Admin + "/readyz, " + l.Admin + "/metrics"
+	}
+	_, err := fmt.Fprintf(w, "Penstock serves %s.\n  CCS          %s\n  HTTP         %s\n  health       %s\n",
+		count(len(l.Projects), "project"), orNone(strings.Join(endpoints, " and ")), orNone(l.HTTP), orNone(health))
 	if err == nil && l.CAFile != "" {
 		_, err = fmt.Fprintf(w, "  certificate  of Penstock's own CA: who connects must trust %s\n", l.CAFile)
 	}

@@ -253,6 +253,6 @@ func listenError(flag string, err error) error {
 // warnOfControl says so if others than this machine reach the control API.
 func warnOfControl(e *env, addr net.Addr) {
 	if a, ok := addr.(*net.TCPAddr); ok && !a.IP.IsLoopback() {
-		fmt.Fprintf(e.stderr, "warning: the control API on %s asks nobody for a password: everyone who reaches it steers the simulator\n", a)
+		fmt.Fprintf(e.stderr, "warning: the control API on %s asks nobody for a password: everyone who reaches it steers the simulator\n", fcmsim.Dialable(a.String()))
 	}
 }
