@@ -31,7 +31,8 @@ const bookFile = "projects.json"
 func BookPath(dataDir string) string { return filepath.Join(dataDir, bookFile) }
 
 // ReadBook reads the projects of the data directory, as they stand there; without
-// a file there are none. The error is [Problems]. What can be told only beside the
+// a file there are none. An empty file is an error: a full disk or an editor leaves
+// one, and a server that runs would forget all its keys. The error is [Problems]. What can be told only beside the
 // configuration, [Config.WithBook] checks.
 func (c *Config) ReadBook() (*Book, error) {
 	b := &Book{places: make(map[string]string)}
@@ -48,6 +49,9 @@ func (c *Config) ReadBook() (*Book, error) {
 		return nil, Problems{err.Error()}
 	}
 	l.file(path, b)
+	if l.empty {
+		l.problems.add("%s is empty: restore it from a backup, or remove it if it is to have no project", path)
+	}
 	return b, l.problems.err()
 }
 

@@ -302,15 +302,23 @@ func TestWithBookLeavesWhatThereIsAlone(t *testing.T) {
 }
 
 func TestDamagedBook(t *testing.T) {
-	p := write(t, shop)
-	data := filepath.Join(p.dir, "data")
-	if err := os.Mkdir(data, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	p.put("data/projects.json", `{"projects":[{"nam":"x"}]}`, 0o600)
-	got := p.wrong()
-	if len(got) != 1 || got[0] != "unknown key `nam` in project 1 at DIR/data/projects.json:1: did you mean `name`?" {
-		t.Errorf("got %q", got)
+	for _, tt := range []struct{ name, text, want string }{
+		{"a misspelt key", `{"projects":[{"nam":"x"}]}`, "unknown key `nam` in project 1 at DIR/data/projects.json:1: did you mean `name`?"},
+		{"cut short", `{"projects":[{"name":"x"`, "DIR/data/projects.json is neither YAML nor JSON: line 1: did not find expected ',' or '}'"},
+		// A full disk or an editor left it so. Without projects there is no file.
+		{"empty", "", "DIR/data/projects.json is empty: restore it from a backup, or remove it if it is to have no project"},
+		{"blank", "\n \n", "DIR/data/projects.json is empty: restore it from a backup, or remove it if it is to have no project"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := write(t, shop)
+			if err := os.Mkdir(filepath.Join(p.dir, "data"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			p.put("data/projects.json", tt.text, 0o600)
+			if got := p.wrong(); len(got) != 1 || got[0] != tt.want {
+				t.Errorf("got %q\nwant %q", got, tt.want)
+			}
+		})
 	}
 }
 

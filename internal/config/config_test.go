@@ -292,7 +292,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 			"`fronts` in key b of project a at DIR/penstock.yaml:1 has \"xmpp\": give ccs, legacy or v1",
 		}},
 		{"two documents", "log: {}\n---\nlog: {}\n", []string{"DIR/penstock.yaml has more than one document: keep the first, without a line ---"}},
-		{"no YAML", "log: {", []string{"DIR/penstock.yaml is not YAML: line 1: did not find expected node content"}},
+		{"no YAML", "log: {", []string{"DIR/penstock.yaml is neither YAML nor JSON: line 1: did not find expected node content"}},
 		{"too large", strings.Repeat("#", 4<<20+1), []string{"DIR/penstock.yaml has more than 4194304 bytes: that is no configuration"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

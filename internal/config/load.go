@@ -100,6 +100,7 @@ type loader struct {
 	places   map[string]string
 	name     string   // of the file
 	dir      string   // paths in the file are relative to it
+	empty    bool     // nothing stands in the file
 	secretAt string   // where the first secret stands in the file; empty: there is none
 	known    []string // the variables of all settings that were there to be set
 	book     *Book    // projects that the environment need not make
@@ -132,9 +133,10 @@ func (l *loader) text(name string, text []byte, s section) {
 	var doc yaml.Node
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		return // empty
+		l.empty = true
+		return
 	case err != nil:
-		l.problems.add("%s is not YAML: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		l.problems.add("%s is neither YAML nor JSON: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
 		return
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
