@@ -196,7 +196,7 @@ func (s *Sim) keepServiceAccount() error {
 		url = "http://" + Dialable(s.web.plainListeners[0].Addr().String())
 	}
 	if err := replaceFile(path, s.account.file(tokenURI(url))); err != nil {
-		return fmt.Errorf("fcmsim: %w: make the directory writable, or give another one", err)
+		return fmt.Errorf("fcmsim: %w: make the directory writable, with room in it, or give another one", err)
 	}
 	return nil
 }

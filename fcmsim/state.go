@@ -66,7 +66,7 @@ func loadState(dir string, opt *Options) (*state, error) {
 		return st, nil
 	}
 	if err := replaceFile(filepath.Join(dir, stateFile), text); err != nil {
-		return nil, fmt.Errorf("%w: make the directory writable, or give another one", err)
+		return nil, fmt.Errorf("%w: make the directory writable, with room in it, or give another one", err)
 	}
 	return st, nil
 }

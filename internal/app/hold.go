@@ -41,7 +41,7 @@ func (e *HeldError) Error() string {
 // none: see [config.Config.EditBook].
 func Hold(dataDir string) (release func(), err error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return nil, &ConfigError{fmt.Errorf("app: data_dir: %w", err)}
+		return nil, &ConfigError{dataDirError(err)}
 	}
 	path := filepath.Join(dataDir, holdFile)
 	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
@@ -57,6 +57,19 @@ func Hold(dataDir string) (release func(), err error) {
 	// For people alone: where it cannot be written, it is not known.
 	_ = os.WriteFile(path, fmt.Appendf(nil, "%d %s\n", os.Getpid(), hostName()), 0o600)
 	return func() { _ = lock.Close() }, nil
+}
+
+// dataDirError says what to do about an error of the file system, which has the
+// path.
+func dataDirError(err error) error {
+	do := "mend that"
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		do = "let the user that Penstock runs as own it"
+	case errors.Is(err, syscall.ENOSPC):
+		do = "make room there"
+	}
+	return fmt.Errorf("app: data_dir: %w: %s, or give another with --data-dir", err, do)
 }
 
 var holderLine = regexp.MustCompile(`^([0-9]{1,10}) ([A-Za-z0-9._-]{0,255})\n$`)

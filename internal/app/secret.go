@@ -51,12 +51,12 @@ func KeySecret(cfg *config.Config) (keys.Secret, error) {
 // keys were hashed with the one that is missing.
 func NewKeySecret(cfg *config.Config) (keys.Secret, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return keys.Secret{}, fmt.Errorf("app: data_dir: %w", err)
+		return keys.Secret{}, dataDirError(err)
 	}
 	path := SecretPath(cfg.DataDir)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := makeSecret(path); err != nil {
-			return keys.Secret{}, fmt.Errorf("app: data_dir: %w", err)
+			return keys.Secret{}, dataDirError(err)
 		}
 	}
 	secret, _, err := readSecret(cfg)
@@ -77,7 +77,7 @@ func readSecret(cfg *config.Config) (secret keys.Secret, there bool, err error) 
 		return secret, false, nil
 	}
 	if err != nil {
-		return secret, false, fmt.Errorf("app: data_dir: %w", err)
+		return secret, false, dataDirError(err)
 	}
 	secret, err = keys.ParseSecret(string(text))
 	if err != nil {
