@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"penstock/internal/app"
 	"penstock/internal/config"
@@ -47,16 +48,34 @@ func (x *examiner) dataDir() Finding {
 		err = fmt.Errorf("%s is no directory", dir)
 	}
 	if err == nil {
-		var try string
-		if try, err = os.MkdirTemp(dir, ".doctor-"); err == nil {
-			err = os.Remove(try)
-		}
+		err = tryToWrite(dir)
 	}
 	if err != nil {
+		do := "let the user that Penstock runs as own it"
+		if errors.Is(err, syscall.ENOSPC) {
+			do = "make room there"
+		}
 		f.Result, f.Text = Bad, "it cannot be written: "+err.Error()
-		f.Fix = fmt.Sprintf("let the user that Penstock runs as own it, or give another in data_dir (%s) or --data-dir", x.cfg.Place("data_dir"))
+		f.Fix = fmt.Sprintf("%s, or give another with --data-dir; this one is named by %s", do, x.cfg.Place("data_dir"))
 	}
 	return f
+}
+
+// tryToWrite writes a file, for an empty one fits on a full disk too, and takes
+// it away again.
+func tryToWrite(dir string) error {
+	f, err := os.CreateTemp(dir, ".doctor-")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("doctor\n")
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if removeErr := os.Remove(f.Name()); err == nil {
+		err = removeErr
+	}
+	return err
 }
 
 // keys looks whether anybody can send, and whether it is clear for whom.
