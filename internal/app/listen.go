@@ -19,11 +19,15 @@ type ListenError struct {
 }
 
 func (e *ListenError) Error() string {
-	what := e.Err.Error()
-	if errors.Is(e.Err, syscall.EADDRINUSE) {
+	what, do := e.Err.Error(), "give another address"
+	switch {
+	case errors.Is(e.Err, syscall.EADDRINUSE):
 		what = "another program listens there"
+	case errors.Is(e.Err, syscall.EACCES):
+		what = "this user may not listen there, since the port is privileged"
+		do = "let the program have the capability cap_net_bind_service (penstock doctor says how), or " + do
 	}
-	return fmt.Sprintf("cannot listen on %s: %s: give another address in %s (%s)", e.Address, what, e.Setting, e.Place)
+	return fmt.Sprintf("cannot listen on %s: %s: %s in %s (%s)", e.Address, what, do, e.Setting, e.Place)
 }
 
 // Unwrap returns the cause.
