@@ -14,16 +14,23 @@ import (
 type progress struct{ bar *progressbar.ProgressBar }
 
 // newProgress begins work of total steps, if w is a terminal; a total below
-// two is no long work.
+// two is no long work. On less than 80 columns a bar with many digits would be
+// wrapped, and never be wiped out whole: there is none.
 func newProgress(w io.Writer, total int, what string) *progress {
-	if total < 2 || !isTerminal(w) {
+	f, ok := beneath(w).(*os.File)
+	if total < 2 || !ok || !isTerminal(f) {
 		return &progress{}
 	}
-	return &progress{progressbar.NewOptions(total,
+	if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 && columns < 80 {
+		return &progress{}
+	}
+	bar := progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("msg"),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true))}
+		progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true))
+	bar.StartWithoutRender() // counted from the first step, the first rate would be endless
+	return &progress{bar}
 }
 
 func (p *progress) step() {
