@@ -38,7 +38,9 @@ func (f *connectFlags) credentials(given map[string]bool) (ccsclient.Credentials
 		if err != nil {
 			return ccsclient.Credentials{}, usage("--key-file: %v", err)
 		}
-		key = strings.TrimSpace(string(b))
+		if key = strings.TrimSpace(string(b)); key == "" {
+			return ccsclient.Credentials{}, usage("--key-file: %s is empty: write the server key into it", file)
+		}
 	}
 	if key == "" {
 		return ccsclient.Credentials{}, usage("no server key: give --key-file, PENSTOCK_KEY or --key")

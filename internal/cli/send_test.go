@@ -258,6 +258,11 @@ func TestSendRefusesWrongFlagsBeforeAnythingIsSent(t *testing.T) {
 		r.want(t, 2)
 		r.wantErr(t, "PENSTOCK_KEY", "--key-file")
 	})
+	t.Run("an empty key file", func(t *testing.T) {
+		r := run("send", "--endpoint", sim.Addr(), "--sender-id", "1", "--to", "x", "--key-file", os.DevNull)
+		r.want(t, 2)
+		r.wantErr(t, "--key-file: "+os.DevNull+" is empty: write the server key into it")
+	})
 	if ids := sim.ids(); len(ids) > 0 {
 		t.Errorf("the simulator received %v", ids)
 	}

@@ -25,8 +25,8 @@ type serveCmd struct {
 	CCSListen   []string `name:"ccs-listen" placeholder:"HOST:PORT" help:"Where app servers of CCS connect, over TLS. Can be given several times. Default: ccs.listen of the configuration, :5235 and :5236."`
 	HTTPListen  []string `name:"http-listen" placeholder:"HOST:PORT" help:"Where senders of HTTP connect. Default: http.listen, :8080."`
 	AdminListen string   `name:"admin-listen" placeholder:"HOST:PORT" help:"Where /healthz, /readyz and /metrics are. Default: admin.listen, 127.0.0.1:9090."`
-	LogLevel    string   `name:"log-level" enum:"debug,info,warn,error," default:"" placeholder:"LEVEL" help:"debug, info, warn or error. Default: log.level, info; with --sim warn."`
-	LogFormat   string   `name:"log-format" enum:"text,json," default:"" placeholder:"FORMAT" help:"text or json. Default: log.format, text."`
+	LogLevel    string   `name:"log-level" placeholder:"LEVEL" help:"debug, info, warn or error. Default: log.level, info; with --sim warn."`
+	LogFormat   string   `name:"log-format" placeholder:"FORMAT" help:"text or json. Default: log.format, text."`
 
 	Sim           bool   `help:"Put a simulator behind it, with a project that is ready: nothing else is needed. Listens on loopback, on free ports unless they are given."`
 	Transport     string `enum:"fcm,ccs" default:"fcm" help:"With --sim: how messages get to the simulator. With ccs, upstream messages and receipts come back."`

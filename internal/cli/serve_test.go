@@ -420,7 +420,7 @@ func TestServeRefusesWhatCannotBe(t *testing.T) {
 		{"damaged credentials", []string{"-c", put("sa.yaml", shop("{fcm: {credentials_file: "+key+"}}"))}, 2, []string{"project shop (" + dir + "/sa.yaml:5)", "transport.fcm.credentials_file"}},
 		{"a directory for all", []string{"--data-dir", open}, 2, []string{"`data_dir` at --data-dir is " + open + ", which others than its owner may open (mode 0755): run chmod 700 " + open}},
 		{"flags of the simulator", []string{"--quotas", "google"}, 2, []string{"--quotas is for --sim"}},
-		{"an unknown level", []string{"--log-level", "loud"}, 2, []string{"--log-level"}},
+		{"an unknown level", []string{"--log-level", "loud"}, 2, []string{"--log-level is \"loud\": give debug, info, warn or error"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := runWith(t, nil, append([]string{"serve"}, tt.args...)...)
