@@ -70,7 +70,7 @@ type configCheckCmd struct {
 
 // Help is what --help says between the summary and the flags.
 func (c *configCheckCmd) Help() string {
-	return `Reads the file, the environment and the projects of the data directory as "penstock serve" does, and the files that they name. Exit 0: a server would start with it. Exit 2: every problem is named on stderr, with file and line, and with what to do.`
+	return `Reads the file, the environment and the projects of the data directory as "penstock serve" does, and the files that they name. Exit 0: a server would start with it, if its ports are free and the data directory can be written: "penstock doctor" tries that. Exit 2: every problem is named on stderr, with file and line, and with what to do.`
 }
 
 type checkLine struct {
@@ -125,7 +125,7 @@ type configPrintCmd struct {
 
 // Help is what --help says between the summary and the flags.
 func (c *configPrintCmd) Help() string {
-	return `What is printed is a configuration file with every setting, defaults included; behind each value stands where it comes from. Secrets are "[redacted]".`
+	return `What is printed is a configuration file with every setting, defaults included; behind each value stands where it comes from. Secrets are "[redacted]", and relative paths count from where you are, not from the file.`
 }
 
 func (c *configPrintCmd) Run(e *env) error {
