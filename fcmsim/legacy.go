@@ -49,11 +49,14 @@ func (s *Sim) serveLegacy(w http.ResponseWriter, r *http.Request) {
 	}
 	if !isJSON(r.Header.Get("Content-Type")) {
 		req, code := parseLegacyForm(body)
-		if code != "" {
+		switch code {
+		case "":
+			s.sendLegacy(w, r, req)
+		case "InvalidParameters":
+			writeLegacyText(w, http.StatusBadRequest, "Error="+code)
+		default:
 			writeLegacyText(w, http.StatusOK, "Error="+code)
-			return
 		}
-		s.sendLegacy(w, r, req)
 		return
 	}
 	req, err := parseLegacyJSON(body)
@@ -88,18 +91,17 @@ type legacyResult struct {
 
 // sendLegacy delivers a request's messages and answers it.
 func (s *Sim) sendLegacy(w http.ResponseWriter, r *http.Request, req *legacyRequest) {
-	switch {
-	case req.message.Condition != "", strings.HasPrefix(string(req.to), topicPrefix):
+	if req.message.Condition != "" || strings.HasPrefix(string(req.to), topicPrefix) {
 		s.sendLegacyTopic(w, r, req)
-		return
-	case req.many == nil && s.sendLegacyGroup(w, req):
 		return
 	}
 	to := req.many
+	var group *legacyGroup
 	if to == nil {
 		to = []ccs.RegistrationToken{req.to}
+		group = s.legacyGroup(req.to)
 	}
-	results, wait := s.legacyTokens(r, req, to)
+	results, wait := s.legacyTokens(r, req, to, group)
 	if !s.pause(r, wait) {
 		return
 	}
@@ -109,6 +111,10 @@ func (s *Sim) sendLegacy(w http.ResponseWriter, r *http.Request, req *legacyRequ
 			return
 		}
 		writeLegacyText(w, http.StatusOK, "id="+results[0].MessageID)
+		return
+	}
+	if group != nil && results[0].Error == "" {
+		writeIID(w, http.StatusOK, group)
 		return
 	}
 	var answer struct {
@@ -129,9 +135,9 @@ func (s *Sim) sendLegacy(w http.ResponseWriter, r *http.Request, req *legacyRequ
 	writeIID(w, http.StatusOK, answer)
 }
 
-// legacyTokens gives a message to each token, and says how long the answer is
-// to wait.
-func (s *Sim) legacyTokens(r *http.Request, req *legacyRequest, to []ccs.RegistrationToken) (results []legacyResult, wait time.Duration) {
+// legacyTokens gives a message to each token, or to the one group, and says how
+// long the answer is to wait.
+func (s *Sim) legacyTokens(r *http.Request, req *legacyRequest, to []ccs.RegistrationToken, group *legacyGroup) (results []legacyResult, wait time.Duration) {
 	results = make([]legacyResult, len(to))
 	for i, token := range to {
 		if req.many != nil && strings.HasPrefix(string(token), topicPrefix) {
@@ -140,7 +146,7 @@ func (s *Sim) legacyTokens(r *http.Request, req *legacyRequest, to []ccs.Registr
 		}
 		m := req.message
 		m.To = token
-		code, delay := s.legacyMessage(r, &m)
+		code, delay := s.legacyMessage(r, &m, group)
 		wait = max(wait, delay)
 		switch {
 		case code != "":
@@ -158,11 +164,13 @@ func (s *Sim) legacyTokens(r *http.Request, req *legacyRequest, to []ccs.Registr
 func (s *Sim) sendLegacyTopic(w http.ResponseWriter, r *http.Request, req *legacyRequest) {
 	m := req.message
 	m.To = req.to
-	code, wait := s.legacyMessage(r, &m)
+	code, wait := s.legacyMessage(r, &m, nil)
 	if !s.pause(r, wait) {
 		return
 	}
 	switch {
+	case legacyStatus(&m, code) != http.StatusOK && req.plain:
+		writeLegacyText(w, legacyStatus(&m, code), "Error="+code)
 	case legacyStatus(&m, code) != http.StatusOK:
 		writeLegacyText(w, legacyStatus(&m, code), code+": the topic or the condition is not legal")
 	case req.plain && code != "":
@@ -176,47 +184,47 @@ func (s *Sim) sendLegacyTopic(w http.ResponseWriter, r *http.Request, req *legac
 	}
 }
 
-// sendLegacyGroup answers a message to a device group, and reports whether it
-// was one.
-func (s *Sim) sendLegacyGroup(w http.ResponseWriter, req *legacyRequest) bool {
-	var answer struct {
-		Success int                     `json:"success"`
-		Failure int                     `json:"failure"`
-		Failed  []ccs.RegistrationToken `json:"failed_registration_ids,omitempty"`
-	}
-	now := s.opt.Now()
-	var out []delivered
+// A legacyGroup is the answer to a message to a device group.
+type legacyGroup struct {
+	Success int                     `json:"success"`
+	Failure int                     `json:"failure"`
+	Failed  []ccs.RegistrationToken `json:"failed_registration_ids,omitempty"`
+
+	members []*device
+}
+
+// legacyGroup is the answer that is to be filled; nil: no group has that key.
+func (s *Sim) legacyGroup(key ccs.RegistrationToken) *legacyGroup {
 	s.mu.Lock()
-	members, ok := s.groupMembers(string(req.to))
+	defer s.mu.Unlock()
+	members, ok := s.groupMembers(string(key))
 	if !ok {
-		s.mu.Unlock()
-		return false
+		return nil
 	}
-	m := req.message
-	m.To, m.MessageID = req.to, s.tokenID(now)
-	e, p := s.legacyEntry(&m, now), parcelOf(&m)
-	for _, d := range members {
+	return &legacyGroup{members: members}
+}
+
+// deliver gives m to the members. Called with mu held.
+func (g *legacyGroup) deliver(m *ccs.Downstream, e *entry, now time.Time) (out []delivered) {
+	p := parcelOf(m)
+	for _, d := range g.members {
 		if !d.live || !d.admits(p) {
-			answer.Failure++
-			answer.Failed = append(answer.Failed, d.token)
+			g.Failure++
+			g.Failed = append(g.Failed, d.token)
 			continue
 		}
-		answer.Success++
+		g.Success++
 		if !m.DryRun {
 			out = d.take(p, e, now, out)
 		}
 	}
-	e.Answer, e.Status, e.AnsweredAt = "ack", http.StatusOK, now
-	s.mu.Unlock()
-	s.announce(out)
-	writeIID(w, http.StatusOK, answer)
-	return true
+	return out
 }
 
 // legacyMessage does with one message what CCS would, faults too, and gives it
 // its id. It returns the legacy protocol's code for what is wrong with it, and
-// how long the answer has to wait.
-func (s *Sim) legacyMessage(r *http.Request, m *ccs.Downstream) (code string, wait time.Duration) {
+// how long the answer has to wait. group is whom it is for; nil: no group.
+func (s *Sim) legacyMessage(r *http.Request, m *ccs.Downstream, group *legacyGroup) (code string, wait time.Duration) {
 	now := s.opt.Now()
 	var out []delivered
 	s.mu.Lock()
@@ -231,7 +239,7 @@ func (s *Sim) legacyMessage(r *http.Request, m *ccs.Downstream) (code string, wa
 	case do.Nack != "":
 		code = legacyCode(do.Nack)
 	case !do.withholds() || do.Deliver:
-		out, code = s.legacyVerdict(m, e, now)
+		out, code = s.legacyVerdict(m, group, e, now)
 	}
 	switch {
 	case do.withholds():
@@ -276,7 +284,7 @@ func (s *Sim) withholdLegacy(r *http.Request, do Fault) {
 }
 
 // legacyVerdict delivers a message, or says why not. Called with mu held.
-func (s *Sim) legacyVerdict(m *ccs.Downstream, e *entry, now time.Time) (out []delivered, code string) {
+func (s *Sim) legacyVerdict(m *ccs.Downstream, group *legacyGroup, e *entry, now time.Time) (out []delivered, code string) {
 	limit, size := maxLegacyPayload, 0
 	if toMany(m) {
 		limit = maxTopicPayload
@@ -290,6 +298,8 @@ func (s *Sim) legacyVerdict(m *ccs.Downstream, e *entry, now time.Time) (out []d
 	switch {
 	case size > limit:
 		return nil, "MessageTooBig"
+	case group != nil:
+		return group.deliver(m, e, now), ""
 	case d != nil && d.live && d.sender == s.state.SenderID && !d.admits(parcelOf(m)):
 		return nil, "InvalidPackageName"
 	}

@@ -225,7 +225,38 @@ func TestM_51_In2019TopicsAndGroupsHaveTheirOwnAnswers(t *testing.T) {
 		if d, _ := f.Device(tokens[0]); d.ReceivedCount != 2 || d.Received[0].Data["k"] != "v" || d.Received[0].Topic != "" {
 			t.Errorf("a member has %+v", d)
 		}
+		f.legacyJSON(map[string]any{"registration_ids": []string{key}}).wantResult("InvalidRegistration")
 	})
+	t.Run("M-51 what is true of a message to a device is true of one to a group", func(t *testing.T) {
+		tokens := f.Tokens()
+		key := f.group(groupBody("create", "h", "", tokens[2], tokens[3])).notificationKey()
+		r := f.legacy("", url.Values{"registration_id": {key}, "data.k": {"v"}}.Encode())
+		id, ok := strings.CutPrefix(strings.TrimSuffix(r.body, "\n"), "id=")
+		if r.status != 200 || !ok || !legacyID.MatchString(id) || !strings.HasPrefix(r.header.Get("Content-Type"), "text/plain") {
+			t.Errorf("a form: %d %v %s", r.status, r.header, r.body)
+		}
+		if d, _ := f.Device(tokens[3]); d.ReceivedCount != 1 || string(d.Received[0].MessageID) != id {
+			t.Errorf("a member has %+v", d)
+		}
+		f.legacyJSON(map[string]any{"to": key, "data": map[string]string{"k": strings.Repeat("x", 4096)}}).wantResult("MessageTooBig")
+		if err := f.SetFault(fcmsim.Fault{Nack: ccs.CodeServiceUnavailable, Next: 2}); err != nil {
+			t.Fatal(err)
+		}
+		f.legacyJSON(map[string]any{"to": key}).wantResult("Unavailable")
+		f.legacy("", "registration_id="+key).wantText(200, "Error=Unavailable")
+		if d, _ := f.Device(tokens[3]); d.ReceivedCount != 1 {
+			t.Errorf("a member has %+v", d)
+		}
+		f.legacyJSON(map[string]any{"to": key}).want(200, `{"success":2,"failure":0}`)
+	})
+}
+
+// wantResult wants one result, which is an error.
+func (r reply) wantResult(want string) {
+	r.t.Helper()
+	if got := r.legacyAnswer(); got.Success != 0 || got.Failure != 1 || len(got.Results) != 1 || got.Results[0].Error != want {
+		r.t.Errorf("got %+v, want %s", got, want)
+	}
 }
 
 func TestM_51_In2019BadRequestsGetTheServersOwnSentences(t *testing.T) {
@@ -312,9 +343,11 @@ func TestM_51_In2019FormsAreAnsweredInPlainText(t *testing.T) {
 		form("registration_id", token, "dry_run", "1"):                 "id=fake_message_id",
 		form("to", token, "dry_run", "true"):                           "id=fake_message_id",
 		form("registration_id", token, "restricted_package_name", "x"): "Error=InvalidPackageName",
-		"registration_id=%zz":                                          "Error=InvalidParameters",
 	} {
 		f.legacy("", body).wantText(200, want)
+	}
+	for _, body := range []string{"registration_id=%zz", form("registration_id", "/topics/a b")} {
+		f.legacy("", body).wantText(400, "Error=InvalidParameters")
 	}
 	if r := f.legacy("", form("to", "/topics/news")); !regexp.MustCompile(`^id=[0-9]+\n$`).MatchString(r.body) {
 		t.Errorf("a topic: %s", r.body)
