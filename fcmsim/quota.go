@@ -76,3 +76,7 @@ type minuteQuota struct {
 	began time.Time
 	used  int
 }
+
+// giveBack takes back one message, which was refused with 429 for another
+// reason. In a minute that has begun since there is nothing to take back.
+func (q *minuteQuota) giveBack() { q.used = max(0, q.used-1) }

@@ -161,8 +161,22 @@ func (s *Sim) send(v *sender, r *http.Request) (a answer) {
 			a.err.setHeader("Retry-After", a.do.RetryAfter)
 		}
 	}
+	if a.status() == http.StatusTooManyRequests {
+		s.quota.giveBack()
+	}
 	a.name = "projects/" + v.project + "/messages/" + string(v.id)
 	return a
+}
+
+// status is the status of HTTP that an answer has.
+func (a *answer) status() int {
+	switch {
+	case a.do.Status != 0:
+		return a.do.Status
+	case a.err != nil:
+		return a.err.http
+	}
+	return http.StatusOK
 }
 
 // answerSend writes the answer, or does what a fault wants in its place.
@@ -192,13 +206,13 @@ func (s *Sim) answerSend(w http.ResponseWriter, r *http.Request, a *answer, comp
 		goAway(w, r)
 	}
 
-	status := http.StatusOK
+	status := a.status()
 	var text []byte
 	h := w.Header()
 	h["Content-Type"] = jsonType
 	switch {
 	case a.do.Status != 0:
-		status, text = a.do.Status, []byte(a.do.Body)
+		text = []byte(a.do.Body)
 		if a.do.ContentType != "" {
 			h["Content-Type"] = []string{a.do.ContentType}
 		}
@@ -206,7 +220,7 @@ func (s *Sim) answerSend(w http.ResponseWriter, r *http.Request, a *answer, comp
 			h["Retry-After"] = []string{a.do.RetryAfter}
 		}
 	case a.err != nil:
-		status, text = a.err.http, a.err.text(compact)
+		text = a.err.text(compact)
 		a.err.headers(h)
 	default:
 		text = nameText(a.name, compact)

@@ -221,6 +221,37 @@ func TestM_20_RefusedRequestsCountUnlessRefusedForTheQuota(t *testing.T) {
 			t.Error("it did")
 		}
 	})
+	for name, fault := range map[string]fcmsim.Fault{
+		"E13": {Error: "E13"}, "E14": {Error: "E14"}, "another's 429": {Status: 429}, "E14 for what is delivered all the same": {Error: "E14", Deliver: true},
+	} {
+		t.Run("M-20 429 that a fault asks for does not: "+name, func(t *testing.T) {
+			f := setup(t, 1)
+			fault.Next = 3
+			if err := f.SetFault(fault); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if r := f.message(topic); r.status != 429 {
+					t.Fatalf("%d %s", r.status, r.body)
+				}
+			}
+			if n := f.accepted(2, topic); n != 1 {
+				t.Errorf("%d passed", n)
+			}
+		})
+	}
+	t.Run("M-20 503 and 200 that a fault asks for do", func(t *testing.T) {
+		f := setup(t, 2)
+		for _, status := range []int{503, 200} {
+			if err := f.SetFault(fcmsim.Fault{Status: status, Next: 1}); err != nil {
+				t.Fatal(err)
+			}
+			f.message(topic)
+		}
+		if n := f.accepted(1, topic); n != 0 {
+			t.Error("they did not")
+		}
+	})
 	t.Run("M-20 429 of the project does not", func(t *testing.T) {
 		f := setup(t, 3)
 		f.accepted(100, topic)

@@ -66,7 +66,6 @@ func (s *Sim) verdictV1(v *sender, d *device, e *entry, now time.Time) ([]delive
 	case d.platform == PlatformIOS && !p.shown && v.applePriority() == "10":
 		return nil, badField("message.apns.headers.apns-priority", "Data messages to Apple devices need apns-priority 5.")
 	case s.opt.Quotas == QuotasGoogle && !d.admit(p, now):
-		s.quota.used--
 		err := errQuota("Device")
 		err.setHeader("Retry-After", s.opt.RetryAfter)
 		return nil, err
