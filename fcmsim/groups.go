@@ -1,7 +1,6 @@
 package fcmsim
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -85,8 +84,8 @@ func (s *Sim) serveGroups(w http.ResponseWriter, r *http.Request) {
 		key, err = s.groupKey(r.URL.Query().Get("notification_key_name"))
 	} else {
 		var req groupRequest
-		if jsonErr := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxGroupBody)).Decode(&req); jsonErr != nil {
-			writeIIDError(w, http.StatusBadRequest, "BadJsonFormat")
+		r.Body = http.MaxBytesReader(w, r.Body, maxGroupBody)
+		if !readIID(w, r, &req) {
 			return
 		}
 		key, err = s.changeGroup(&req)

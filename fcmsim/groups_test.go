@@ -80,6 +80,7 @@ func TestM_38_GroupsAreMadeChangedAndLookedUp(t *testing.T) {
 	t.Run("M-38 bad calls", func(t *testing.T) {
 		for body, want := range map[string]string{
 			"x": "BadJsonFormat",
+			groupBody("create", "bob", "", tokens[0]) + "{}":                  "BadJsonFormat",
 			groupBody("create", "alice", "", tokens[0]):                       "notification_key already exists",
 			groupBody("create", "", "", tokens[0]):                            "notification_key_name is missing",
 			groupBody("create", strings.Repeat("x", 257), "", tokens[0]):      "notification_key_name has more than 256 bytes",

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -118,9 +119,11 @@ func (s *Sim) admitTopicChange() bool {
 	return true
 }
 
-// readIID reads a body into v, and answers the request if it cannot.
+// readIID reads a body into v, and answers the request if it cannot. Nothing may
+// stand behind the one value.
 func readIID(w http.ResponseWriter, r *http.Request, v any) bool {
-	if err := json.NewDecoder(r.Body).Decode(v); err != nil {
+	text, err := io.ReadAll(r.Body)
+	if err != nil || json.Unmarshal(text, v) != nil {
 		writeIIDError(w, http.StatusBadRequest, "BadJsonFormat")
 		return false
 	}

@@ -74,6 +74,7 @@ func TestM_35_BatchesAnswerInTheOrderOfTheTokens(t *testing.T) {
 	t.Run("M-35 a batch that cannot be read", func(t *testing.T) {
 		for body, want := range map[string]string{
 			"{":                     "BadJsonFormat",
+			batch(news, a) + "x":    "BadJsonFormat",
 			batch("news", a):        "InvalidTopicName",
 			batch("/topics/", a):    "InvalidTopicName",
 			batch("/topics/a b", a): "InvalidTopicName",

@@ -28,6 +28,11 @@ var (
 		},
 	)...)
 
+	subscriptionType = message("TopicSubscription", slices.Concat(
+		of(kindString, "name", "topic_name"),
+		of(kindTimestamp, "create_time"),
+	)...)
+
 	notificationType = message("Notification", of(kindString, "title", "body", "image")...)
 
 	// The options of common, Android, and data messages have one field alike.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -98,20 +97,25 @@ func (s *Sim) registration(token ccs.RegistrationToken) (*device, *apiError) {
 // readSubscription reads a body that may name what the server decides itself.
 func readSubscription(body io.Reader) *apiError {
 	var fields map[string]json.RawMessage
-	dec := json.NewDecoder(body)
-	switch err := dec.Decode(&fields); {
-	case errors.Is(err, io.EOF):
+	text, err := io.ReadAll(body)
+	switch {
+	case err == nil && len(bytes.TrimSpace(text)) == 0:
 		return nil
-	case err != nil:
+	case err != nil || json.Unmarshal(text, &fields) != nil || fields == nil:
 		return errJSON([]violation{{Description: "Invalid JSON payload received. Unexpected token."}})
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		switch name {
-		case "name", "topicName", "topic_name", "createTime", "create_time":
-		default:
+		f := subscriptionType.lookup[name]
+		if f == nil {
 			return errJSON([]violation{{
 				Field:       "topic_subscription",
 				Description: fmt.Sprintf("Invalid JSON payload received. Unknown name %q at 'topic_subscription': Cannot find field.", name),
+			}})
+		}
+		if json.Unmarshal(fields[name], new(string)) != nil {
+			field := "topic_subscription." + f.name
+			return errJSON([]violation{{
+				Field: field, Description: fmt.Sprintf("Invalid value at '%s' (%s), %.80s", field, f.typeName(), fields[name]),
 			}})
 		}
 	}

@@ -151,7 +151,7 @@ func TestM_37_WhatCannotBeSubscribedIsRefused(t *testing.T) {
 	badTopic(f.call("POST", all, "{}"))
 	badTopic(f.call("POST", all+"?topicName=a%23b", "{}"))
 	badTopic(f.call("PATCH", all+"/a%23b?allowMissing=true", "{}"))
-	for _, body := range []string{"[]", "{", `"x"`} {
+	for _, body := range []string{"[]", "{", `"x"`, "{} x", "{}{}", "null"} {
 		if r := f.call("POST", all+"?topicName=x", body); r.status != 400 || !strings.Contains(r.body, "Invalid JSON payload received.") {
 			t.Errorf("%s: %d %s", body, r.status, r.body)
 		}
@@ -159,7 +159,11 @@ func TestM_37_WhatCannotBeSubscribedIsRefused(t *testing.T) {
 	const unknown = `Invalid JSON payload received. Unknown name \"topic\" at 'topic_subscription': Cannot find field.`
 	f.call("POST", all+"?topicName=x", `{"topic":"x"}`).want(400, `{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"`+unknown+`",`+
 		`"details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"topic_subscription","description":"`+unknown+`"}]}]}}`)
+	const wrong = `Invalid value at 'topic_subscription.topic_name' (TYPE_STRING), 5`
+	f.call("POST", all+"?topicName=x", `{"topicName":5}`).want(400, `{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"`+wrong+`",`+
+		`"details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"topic_subscription.topic_name","description":"`+wrong+`"}]}]}}`)
 	f.wantTopics(token)
+	f.call("PATCH", all+"/x?allowMissing=false", `{"name":"n","topic_name":"t","create_time":null}`).wantError(404, "NOT_FOUND", "Requested entity was not found.", "")
 
 	for _, method := range []string{"POST", "GET"} {
 		const text = "The registration token is not a valid FCM registration token"
