@@ -56,11 +56,16 @@ func (p *protoParser) fail() {
 	if p.broken {
 		return
 	}
-	p.broken = true
 	const around = 20
 	from, to := max(0, p.i-around), min(len(p.s), p.i+around)
 	excerpt := strings.ToValidUTF8(p.s[from:to], "?")
-	p.found = []violation{{"", "Invalid JSON payload received. Unexpected token.\n" + excerpt + "\n" + strings.Repeat(" ", p.i-from) + "^"}}
+	p.giveUp("Unexpected token.\n" + excerpt + "\n" + strings.Repeat(" ", p.i-from) + "^")
+}
+
+// giveUp reports JSON of which nothing else is looked at.
+func (p *protoParser) giveUp(why string) {
+	p.broken = true
+	p.found = []violation{{"", "Invalid JSON payload received. " + why}}
 	p.i = len(p.s)
 }
 

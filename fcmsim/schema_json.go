@@ -36,7 +36,7 @@ func (p *protoParser) parse(text string) *apiError {
 	case p.i == len(p.s):
 		return nil // an empty body is an empty request
 	case !utf8.ValidString(text):
-		p.fail()
+		p.giveUp("Encountered non UTF-8 code points.")
 	case p.s[p.i] == '{':
 		p.object(sendRequestType, 0)
 	default:
@@ -151,7 +151,7 @@ func (p *protoParser) enter() bool {
 	p.i++
 	p.depth++
 	if p.depth > maxDepth {
-		p.fail()
+		p.giveUp("Message too deep.")
 		return false
 	}
 	return true
