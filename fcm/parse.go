@@ -199,7 +199,10 @@ func (p *parser) scalar(f *field, v reflect.Value) bool {
 			why = "Field '" + f.name + "', Illegal timestamp format; timestamps must end with 'Z' or have a valid timezone offset."
 		}
 	case formEnum:
-		if ok = k == kindString && (!p.strict || slices.ContainsFunc(f.enum, func(name string) bool { return strings.EqualFold(name, text) })); ok {
+		// A number stands for a name; one that has none cannot be passed on.
+		if n, isNumber := parseInt32(k, raw, ""); isNumber && n >= 0 && int(n) < len(f.enum) {
+			v.SetString(f.enum[n])
+		} else if ok = k == kindString && (!p.strict || slices.ContainsFunc(f.enum, func(name string) bool { return strings.EqualFold(name, text) })); ok {
 			v.SetString(text)
 		}
 	case formBool:

@@ -73,6 +73,9 @@ func TestRequestsAreRead(t *testing.T) {
 		{"white space everywhere", "\n{ \"message\"\t:\r{ \"data\" : { \"a\" : \"b\" , \"c\" : \"d\" } , \"token\" : \"t\" } }\n", fcm.SendRequest{Message: &fcm.Message{Token: "t", Data: map[string]string{"a": "b", "c": "d"}}}},
 		{"priorities as they came", `{"message":{"android":{"priority":"HIGH"}}}`, android(fcm.AndroidConfig{Priority: "HIGH"})},
 		{"F-01 a priority of tomorrow", `{"message":{"android":{"priority":"urgent"}}}`, android(fcm.AndroidConfig{Priority: "urgent"})},
+		{"F-01 numbers for names", `{"message":{"android":{"priority":1,"notification":{"visibility":3,"proxy":0,"notification_priority":5.0}}}}`, fcm.SendRequest{Message: &fcm.Message{Android: &fcm.AndroidConfig{
+			Priority: "HIGH", Notification: &fcm.AndroidNotification{Visibility: "SECRET", Proxy: "PROXY_UNSPECIFIED", NotificationPriority: "PRIORITY_MAX"},
+		}}}},
 		{"a duration", `{"message":{"android":{"ttl":"1s"}}}`, android(fcm.AndroidConfig{TTL: &second})},
 		{"a duration with a fraction", `{"message":{"android":{"ttl":"0.5s"}}}`, android(fcm.AndroidConfig{TTL: &half})},
 		{"a duration with nine digits behind the point", `{"message":{"android":{"ttl":"0.500000000s"}}}`, android(fcm.AndroidConfig{TTL: &half})},
@@ -160,7 +163,12 @@ func TestFaultsAreToldInGooglesWords(t *testing.T) {
 			invalid("message.android.notification.body_loc_args[1]", "(TYPE_STRING), 1"), invalid("message.android.notification.body_loc_args[2]", "(TYPE_STRING), null"), invalid("message.android.notification.body_loc_args[3]", `(TYPE_STRING), ["b"]`),
 		}},
 		{"a list is a string", `{"message":{"android":{"notification":{"title_loc_args":"a"}}}}`, []fault{invalid("message.android.notification.title_loc_args", `(TYPE_STRING), "a"`)}},
-		{"an enumeration is a number", `{"message":{"android":{"priority":1}}}`, []fault{invalid("message.android.priority", "(type.googleapis.com/google.firebase.fcm.v1.AndroidMessagePriority), 1")}},
+		{"an enumeration has no such number", `{"message":{"android":{"priority":2,"notification":{"visibility":-1,"proxy":1.5}}}}`, []fault{
+			invalid("message.android.priority", "(type.googleapis.com/google.firebase.fcm.v1.AndroidMessagePriority), 2"),
+			invalid("message.android.notification.visibility", "(type.googleapis.com/google.firebase.fcm.v1.AndroidNotification.Visibility), -1"),
+			invalid("message.android.notification.proxy", "(type.googleapis.com/google.firebase.fcm.v1.AndroidNotification.Proxy), 1.5"),
+		}},
+		{"an enumeration is true", `{"message":{"android":{"priority":true}}}`, []fault{invalid("message.android.priority", "(type.googleapis.com/google.firebase.fcm.v1.AndroidMessagePriority), true")}},
 		{"a date without zone", `{"message":{"android":{"notification":{"event_time":"2026-11-01T12:00:00"}}}}`, []fault{invalid("message.android.notification.event_time", date)}},
 		{"a date is a number", `{"message":{"android":{"notification":{"event_time":1}}}}`, []fault{invalid("message.android.notification.event_time", date)}},
 		{"an int32 with a fraction", `{"message":{"android":{"notification":{"notification_count":1.5}}}}`, []fault{invalid("message.android.notification.notification_count", "(TYPE_INT32), 1.5")}},

@@ -28,6 +28,8 @@ func TestF_01_WhatFCMTakesIsTaken(t *testing.T) {
 		{"F-01 snake_case", `{"message":{"token":"T","android":{"collapse_key":"c","ttl":"3.5s"}},"validate_only":true}`, `{"message":{"android":{"collapse_key":"c","ttl":"3.500000000s"},"token":"T"},"validate_only":true}`},
 		{"F-01 camelCase", `{"message":{"token":"T","android":{"collapseKey":"c","ttl":"3s"}},"validateOnly":true}`, `{"message":{"android":{"collapse_key":"c","ttl":"3s"},"token":"T"},"validate_only":true}`},
 		{"F-01 without a check of the whole", `{"message":{"fid":"F"},"validateOnly":false}`, `{"message":{"fid":"F"}}`},
+		{"F-01 numbers of enumerations", `{"message":{"token":"T","android":{"priority":1,"notification":{"visibility":2}}}}`, `{"message":{"android":{"priority":"HIGH","notification":{"visibility":"PUBLIC"}},"token":"T"}}`},
+		{"F-01 numbers in quotes, null and base64", `{"message":{"token":"T","topic":null,"data":{"k":"aGk="},"android":{"notification":{"notificationCount":"3"}}}}`, `{"message":{"data":{"k":"aGk="},"android":{"notification":{"notification_count":3}},"token":"T"}}`},
 		{"F-01 a topic", `{"message":{"topic":"news","data":{"k":"v"}}}`, `{"message":{"data":{"k":"v"},"topic":"news"}}`},
 		{"F-01 a condition", `{"message":{"condition":"'a' in topics"}}`, `{"message":{"condition":"'a' in topics"}}`},
 		{"F-01 tomorrow's fields", `{"message":{"token":"T","android":{"future":{"x":[1]}},"newThing":1},"other":"y"}`, `{"message":{"android":{"future":{"x":[1]}},"token":"T","newThing":1},"other":"y"}`},
