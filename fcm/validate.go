@@ -213,8 +213,9 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
+// checkTTL leaves fractions of a second out, as FCM does.
 func checkTTL(field string, ttl *Duration) error {
-	if ttl != nil && (*ttl < 0 || time.Duration(*ttl) > MaxTTL) {
+	if ttl != nil && (*ttl < 0 || time.Duration(*ttl).Truncate(time.Second) > MaxTTL) {
 		return &FieldError{field, "TTL must be from 0 seconds to 4 weeks."}
 	}
 	return nil

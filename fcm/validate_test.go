@@ -56,7 +56,7 @@ func TestMessagesThatBreakARuleAreRefusedBeforeTheyAreSent(t *testing.T) {
 		{"a topic with a letter that is not ASCII", fcm.Message{Topic: "é"}, "message", badTopic},
 		{"a topic of 901 characters", fcm.Message{Topic: strings.Repeat("a", 901)}, "message", badTopic},
 		{"a time to live below zero", fcm.Message{Android: &fcm.AndroidConfig{TTL: duration(-1)}}, "message.android.ttl", life},
-		{"a time to live above four weeks", fcm.Message{Android: &fcm.AndroidConfig{TTL: duration(fcm.MaxTTL + 1)}}, "message.android.ttl", life},
+		{"a time to live above four weeks", fcm.Message{Android: &fcm.AndroidConfig{TTL: duration(fcm.MaxTTL + time.Second)}}, "message.android.ttl", life},
 		{"also in the newer part", fcm.Message{AndroidV2: &fcm.AndroidConfigV2{TTL: duration(-time.Second)}}, "message.android_v2.ttl", life},
 		{"the key from", fcm.Message{Data: map[string]string{"a": "", "from": ""}}, "message.data", reserved + "from"},
 		{"the key message_type", fcm.Message{Data: map[string]string{"message_type": "x"}}, "message.data", reserved + "message_type"},
@@ -135,7 +135,7 @@ func TestMessagesThatKeepTheRulesPass(t *testing.T) {
 		"S-06 a condition":  {Condition: "'a' in topics &&"}, // FCM is the judge of it
 		"S-06 a topic":      {Topic: plain},
 		"a long topic":      {Topic: strings.Repeat("a", 900)},
-		"S-07 the old part": {Token: "t", Android: &fcm.AndroidConfig{TTL: duration(fcm.MaxTTL), Data: map[string]string{"fromage": "", "google": "", "gcm.x": ""}}},
+		"S-07 the old part": {Token: "t", Android: &fcm.AndroidConfig{TTL: duration(fcm.MaxTTL + time.Second - 1), Data: map[string]string{"fromage": "", "google": "", "gcm.x": ""}}},
 		"S-07 the new part": {Token: "t", AndroidV2: &fcm.AndroidConfigV2{TTL: duration(0), BackgroundSync: &fcm.BackgroundSync{}}},
 		"labels":            {Token: "t", Options: &fcm.Options{AnalyticsLabel: plain}, APNS: &fcm.APNSConfig{Options: &fcm.APNSOptions{AnalyticsLabel: strings.Repeat("b", 50)}}},
 		"empty labels":      {Token: "t", Options: &fcm.Options{}, Webpush: &fcm.WebpushConfig{Options: &fcm.WebpushOptions{}}},

@@ -30,6 +30,7 @@ func TestF_01_WhatFCMTakesIsTaken(t *testing.T) {
 		{"F-01 without a check of the whole", `{"message":{"fid":"F"},"validateOnly":false}`, `{"message":{"fid":"F"}}`},
 		{"F-01 numbers of enumerations", `{"message":{"token":"T","android":{"priority":1,"notification":{"visibility":2}}}}`, `{"message":{"android":{"priority":"HIGH","notification":{"visibility":"PUBLIC"}},"token":"T"}}`},
 		{"F-01 numbers in quotes, null and base64", `{"message":{"token":"T","topic":null,"data":{"k":"aGk="},"android":{"notification":{"notificationCount":"3"}}}}`, `{"message":{"data":{"k":"aGk="},"android":{"notification":{"notification_count":3}},"token":"T"}}`},
+		{"F-01 four weeks and half a second", `{"message":{"token":"T","android":{"ttl":"2419200.5s"}}}`, `{"message":{"android":{"ttl":"2419200.500000000s"},"token":"T"}}`},
 		{"F-01 a topic", `{"message":{"topic":"news","data":{"k":"v"}}}`, `{"message":{"data":{"k":"v"},"topic":"news"}}`},
 		{"F-01 a condition", `{"message":{"condition":"'a' in topics"}}`, `{"message":{"condition":"'a' in topics"}}`},
 		{"F-01 tomorrow's fields", `{"message":{"token":"T","android":{"future":{"x":[1]}},"newThing":1},"other":"y"}`, `{"message":{"android":{"future":{"x":[1]}},"token":"T","newThing":1},"other":"y"}`},
