@@ -78,6 +78,12 @@ func TestF_06_AnswersHaveTheFormOfTheirRequest(t *testing.T) {
 			`{"success":2,"failure":2,"failed_registration_ids":["T1","T2"]}`,
 		},
 		{
+			"F-06 a group of which no member has it", func(*downstream.Message) (downstream.Answer, error) {
+				return downstream.Answer{Failure: 1, FailedRegistrationIDs: []ccs.RegistrationToken{"T1"}}, nil
+			}, `{"to":"GROUPKEY"}`, 200,
+			`{"success":0,"failure":1,"failed_registration_ids":["T1"]}`,
+		},
+		{
 			"F-06 a group among registration_ids", members("T1"), `{"registration_ids":["GROUPKEY"]}`, 200,
 			`{"multicast_id":M,"success":1,"failure":0,"canonical_ids":0,"results":[{"message_id":"OURS"}]}`,
 		},
