@@ -233,6 +233,11 @@ func TestAcksCarryWhatTheFarEndSaid(t *testing.T) {
 		if err != nil || a.RegistrationID != "NEW" || a.Success != 1 || a.Failure != 2 || fmt.Sprint(a.FailedRegistrationIDs) != "[T1 T2]" {
 			t.Errorf("got %+v, %v", a, err)
 		}
+		none := newBridge(t, map[string]front.Lane{"shop": answering(downstream.Answer{Failure: 2}, nil)}, nil)
+		a, err = none.mustLogin(t, "1234567890", key).Send(t.Context(), &ccs.Downstream{To: "GROUP", MessageID: "m-1"})
+		if err != nil || a.Success != 0 || a.Failure != 2 {
+			t.Errorf("a group that nobody of has it: %+v, %v", a, err)
+		}
 	})
 }
 

@@ -156,7 +156,7 @@ func TestT_46_EveryOutcomeHasItsWordAndStatus(t *testing.T) {
 		{"T-46 a package name", reasonFor("message.android.restricted_package_name", "x"), 200, "InvalidPackageName"},
 		{"T-46 any other field", reasonFor("message.android.priority", "x"), 400, "InvalidParameters"},
 		{"T-46 a dead token", class(fcm.Unregistered), 200, "NotRegistered"},
-		{"T-46 a foreign token", class(fcm.SenderIDMismatch), 200, "MismatchSenderId"},
+		{"T-46 R-A29 a foreign token", class(fcm.SenderIDMismatch), 200, "MismatchSenderId"},
 		{"T-46 Apple's key", class(fcm.ThirdPartyAuth), 200, "InvalidApnsCredential"},
 		{"T-46 the project's quota", class(fcm.ProjectQuota), 503, "Unavailable"},
 		{"T-46 T-53 the device's quota", class(fcm.DeviceQuota), 200, "DeviceMessageRateExceeded"},

@@ -106,6 +106,10 @@ func TestF_07_R_A37_MethodsAndTypes(t *testing.T) {
 			if got.header.Get("Content-Encoding") != "" {
 				t.Error("the answer is compressed")
 			}
+			// RFC 9110, section 12.5.3: what would be taken is told.
+			if refused := strings.Contains(tt.text, "compressed"); refused != (got.header.Get("Accept-Encoding") == "identity") {
+				t.Errorf("Accept-Encoding %q", got.header.Get("Accept-Encoding"))
+			}
 			if tt.status != 200 {
 				f.quiet(t)
 			}

@@ -1,16 +1,21 @@
 package v1_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/ccs"
 	"penstock/fcm"
+	"penstock/internal/downstream"
+	"penstock/internal/front/v1"
 )
 
 func TestF_04_SuccessHasTheCallersProjectInItsName(t *testing.T) {
@@ -118,7 +123,7 @@ func TestF_02_EveryOutcomeHasItsEnvelope(t *testing.T) {
 			`{"error":{"code":400,"message":"The registration token is not a valid FCM registration token","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"INVALID_ARGUMENT"},{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"message.token","description":"The registration token is not a valid FCM registration token"}]}]}}`,
 		},
 		{
-			"F-02 a foreign token", class(fcm.SenderIDMismatch), 403, "",
+			"F-02 R-A29 a foreign token", class(fcm.SenderIDMismatch), 403, "",
 			`{"error":{"code":403,"message":"SenderId mismatch","status":"PERMISSION_DENIED","details":[{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"SENDER_ID_MISMATCH"}]}}`,
 		},
 		{"F-02 Apple's key, as FCM said it", fromFCM(fcm.ThirdPartyAuth, 401, apple), 401, "", apple},
@@ -202,4 +207,54 @@ func TestF_03_AProjectWithoutALaneIsUnavailable(t *testing.T) {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 	f.quiet(t)
+}
+
+// What a real lane says when it is full, and when it has ended.
+func TestF_03_ALaneThatTakesNothingMoreIsUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		l, err := downstream.New(sendFunc(func(context.Context, *downstream.Message) (downstream.Answer, error) {
+			<-release
+			return downstream.Answer{Name: "projects/p/messages/1"}, nil
+		}), &downstream.Options{MaxInWork: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := make(chan error, 1)
+		go func() { ran <- l.Run(context.Background()) }()
+		f := newFront(t, good, nil)
+		f.Handler = v1.New(ringOf(t), func(string) v1.Lane { return l }, nil)
+		refused := func(when string) {
+			t.Helper()
+			got := f.post(t, simple)
+			after, err := strconv.Atoi(got.header.Get("Retry-After"))
+			want := indent(t, `{"error":{"code":503,"message":"The service is currently unavailable.","status":"UNAVAILABLE",`+
+				`"details":[{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"UNAVAILABLE"}]}}`)
+			if got.status != 503 || got.body != want || err != nil || after < 1 {
+				t.Errorf("%s: %d, Retry-After %q, %s", when, got.status, got.header.Get("Retry-After"), got.body)
+			}
+		}
+		first := make(chan reply)
+		go func() { first <- f.post(t, simple) }()
+		synctest.Wait()
+		refused("full")
+		close(release)
+		if got := <-first; got.status != 200 {
+			t.Errorf("the first: %d %s", got.status, got.body)
+		}
+		if err := l.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		refused("shut down")
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A sendFunc is a far end.
+type sendFunc func(context.Context, *downstream.Message) (downstream.Answer, error)
+
+func (f sendFunc) Send(ctx context.Context, m *downstream.Message) (downstream.Answer, error) {
+	return f(ctx, m)
 }

@@ -102,7 +102,7 @@ func TestF_04_TheKeyMustBelongToTheProject(t *testing.T) {
 		{"F-04 by id", key, "shop-1a2b3", 200},
 		{"F-04 by number", key, "1234567890", 200},
 		{"F-04 key= as legacy has it", key, "shop", 200},
-		{"F-04 another project's name", key, "news", 403},
+		{"F-04 R-A29 another project's name", key, "news", 403},
 		{"F-04 another project's id", key, "news-9z8y7", 403},
 		{"F-04 no project's", key, "nothing", 403},
 		{"F-04 in other letters", key, "Shop", 403},

@@ -206,6 +206,10 @@ func TestF_10_R_A37_BodiesAndTheirLabels(t *testing.T) {
 					}
 					return
 				}
+				// RFC 9110, section 12.5.3: what would be taken is told.
+				if refused := strings.Contains(tt.text, "Encoding"); refused != (rec.Header().Get("Accept-Encoding") == "gzip") {
+					t.Errorf("Accept-Encoding %q", rec.Header().Get("Accept-Encoding"))
+				}
 				want := fmt.Sprintf("{\n  \"error\": {\n    \"code\": %d,\n    \"message\": %q,\n    \"status\": \"INVALID_ARGUMENT\"\n  }\n}\n", tt.status, tt.text)
 				if rec.Body.String() != want {
 					t.Errorf("got %s, want %s", rec.Body, want)
