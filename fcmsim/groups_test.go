@@ -120,7 +120,7 @@ func TestM_38_GroupsAreMadeChangedAndLookedUp(t *testing.T) {
 	})
 }
 
-func TestM_38_WhatIsSentToTheKeyReachesTheMembers(t *testing.T) {
+func TestM_38_M_46_WhatIsSentToTheKeyReachesTheMembers(t *testing.T) {
 	f := newFace(t, fcmsim.Options{})
 	tokens := f.Tokens()
 	key := f.group(groupBody("create", "g", "", tokens[2], tokens[0])).notificationKey()
@@ -135,6 +135,10 @@ func TestM_38_WhatIsSentToTheKeyReachesTheMembers(t *testing.T) {
 	}
 	if rec := f.Record(); len(rec) != 1 || fmt.Sprint(rec[0].DeliveredTo) != fmt.Sprint([]ccs.RegistrationToken{tokens[2], tokens[0]}) {
 		t.Errorf("the record says %+v", rec)
+	}
+	r = f.do("POST", "/v1/projects/penstock-sim/messages:send", fmt.Sprintf(`{"message":{"token":%q},"validate_only":true}`, key), f.bearer()...)
+	if d, _ := f.Device(tokens[0]); r.status != 200 || !strings.Contains(r.body, "/messages/fake_message_id\"") || d.ReceivedCount != 1 {
+		t.Errorf("M-46 validated only: %d %s, %d received", r.status, r.body, d.ReceivedCount)
 	}
 	f.group(groupBody("remove", "", key, tokens[0], tokens[2])).notificationKey()
 	if r := f.do("POST", "/v1/projects/penstock-sim/messages:send", fmt.Sprintf(`{"message":{"token":%q}}`, key), f.bearer()...); r.status != 400 {
