@@ -239,6 +239,8 @@ func TestM_51_In2019TopicsAndGroupsHaveTheirOwnAnswers(t *testing.T) {
 			t.Errorf("a member has %+v", d)
 		}
 		f.legacyJSON(map[string]any{"to": key, "data": map[string]string{"k": strings.Repeat("x", 4096)}}).wantResult("MessageTooBig")
+		f.legacyJSON(map[string]any{"to": key, "restricted_package_name": "com.example.other"}).want(200,
+			fmt.Sprintf(`{"success":0,"failure":2,"failed_registration_ids":[%q,%q]}`, tokens[2], tokens[3]))
 		if err := f.SetFault(fcmsim.Fault{Nack: ccs.CodeServiceUnavailable, Next: 2}); err != nil {
 			t.Fatal(err)
 		}
@@ -283,6 +285,10 @@ func TestM_51_In2019BadRequestsGetTheServersOwnSentences(t *testing.T) {
 		`{"to":["x"]}`:                           `Field "to" must be a JSON string: ["x"]`,
 		`{"registration_ids":"x"}`:               `Field "registration_ids" must be a JSON array: x`,
 		`{"to":"x","dry_run":"yes"}`:             `Field "dry_run" must be a JSON boolean: yes`,
+		`{"to":"x","content_available":"yes"}`:   `Field "content_available" must be a JSON boolean: yes`,
+		`{"to":"x","mutable_content":1}`:         `Field "mutable_content" must be a JSON boolean: 1`,
+		`{"to":"x","delay_while_idle":[]}`:       `Field "delay_while_idle" must be a JSON boolean: []`,
+		`{"to":"x","collapse_key":1}`:            `Field "collapse_key" must be a JSON string: 1`,
 		`{"registration_ids":[]}`:                `"registration_ids" field cannot be empty`,
 		`{}`:                                     `Missing "registration_ids" field`,
 		`{"to":""}`:                              `Missing "registration_ids" field`,
@@ -304,8 +310,8 @@ func TestM_51_In2019BadRequestsGetTheServersOwnSentences(t *testing.T) {
 			r.wantText(400, want)
 		})
 	}
-	// The last of two keys counts.
-	f.legacy("application/json", `{"to":1,"to":"`+token+`"}`).legacyAnswer()
+	// The last of two keys counts, and the type may be written in any way.
+	f.legacy("Application/JSON ; charset=utf-8", `{"to":1,"to":"`+token+`"}`).legacyAnswer()
 	if n := len(f.Record()); n != 1 {
 		t.Errorf("%d messages are in the record", n)
 	}

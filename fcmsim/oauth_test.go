@@ -281,6 +281,8 @@ func TestM_31_TheTokenEndpointGivesATokenForAGoodAssertionAlone(t *testing.T) {
 		f.t = t
 		f.exchange("x").wantGrantError("invalid_grant", "Bad Request")
 		f.form(url.Values{"grant_type": {jwtBearer}}).wantGrantError("invalid_request", "Required parameter is missing: assertion")
+		f.do("POST", "/token?assertion="+f.assertion(c.t).signed(t), "grant_type="+url.QueryEscape(jwtBearer), "Content-Type", "application/x-www-form-urlencoded").
+			wantGrantError("invalid_request", "Required parameter is missing: assertion")
 		f.form(url.Values{"assertion": {"x"}}).wantGrantError("invalid_request", "Required parameter is missing: grant_type")
 		f.form(url.Values{"grant_type": {"password"}}).wantGrantError("unsupported_grant_type", "Invalid grant_type: password")
 		f.form(url.Values{"assertion": {strings.Repeat("x", 100_000)}}).
