@@ -376,7 +376,7 @@ func TestHintsHelpOn(t *testing.T) {
 func TestMisspeltVariablesAreRefused(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	addProject(t, dir, "shop", "123")
+	addProject(t, dir, "shop", "123", "--project-id", "my-shop-1")
 	file := writeFile(t, "data_dir: "+dir+"\n")
 	const canary = "canary-1234"
 	for _, args := range [][]string{

@@ -120,7 +120,7 @@ func TestCommandsWorkBesideAServerOfTheSameDataDirectory(t *testing.T) {
 	dir := dataDir(t)
 	p := start(t, append([]string{"serve", "--json", "--data-dir", dir}, free...)...)
 	p.line()
-	addProject(t, dir, "shop", "123")
+	addProject(t, dir, "shop", "123", "--project-id", "my-shop-1")
 	run("project", "key", "shop", "--data-dir", dir).want(t, 0)
 	run("project", "key", "shop", "--revoke", "default", "--data-dir", dir).want(t, 0)
 	if list := listProjects(t, dir); len(list) != 1 || len(list[0].Keys) != 1 {

@@ -37,7 +37,7 @@ type projectAddCmd struct {
 
 	Name            string   `arg:"" help:"What the project is called here: lower-case letters, digits, hyphens."`
 	SenderID        string   `name:"sender-id" required:"" placeholder:"NUMBER" help:"The project's number: with it app servers log in over CCS."`
-	ProjectID       string   `name:"project-id" placeholder:"ID" help:"The project's id at Firebase. Default: the one in the credentials."`
+	ProjectID       string   `name:"project-id" placeholder:"ID" help:"The project's id at Firebase. Default: the one in --credentials-file; needed without."`
 	CredentialsFile string   `name:"credentials-file" placeholder:"FILE" help:"The JSON file of a service account that may send messages. Default: Google's application default credentials."`
 	FCMEndpoint     string   `name:"fcm-endpoint" placeholder:"URL" help:"Where FCM is, such as the fcm of a simulator's line. Default: https://fcm.googleapis.com."`
 	FCMCAFile       string   `name:"fcm-ca-file" placeholder:"FILE" help:"Trust the CAs in this file for --fcm-endpoint and for tokens, and no others. Default: the system's."`
@@ -57,9 +57,10 @@ func (c *projectAddCmd) Help() string {
 	return `The project goes into projects.json of the data directory; a running server takes it over within seconds. Its server key is printed once and kept as a hash only: another one comes from "penstock project key".
 
   penstock project add shop --sender-id 1234567890 --credentials-file shop-sa.json
+  penstock project add shop --sender-id 1234567890 --project-id shop-a1b2c
   penstock project add shop --sender-id 1234567890 --ccs-endpoint other-penstock:5235 --ccs-key-file key
 
-With another FCM than Google's, such as a simulator's, or another Penstock whose CA is its own:
+The second one sends with Google's application default credentials. With another FCM than Google's, such as a simulator's, or another Penstock whose CA is its own:
 
   penstock project add try --sender-id 1 --credentials-file sim/service-account.json \
     --fcm-endpoint https://127.0.0.1:40005 --fcm-ca-file sim/ca.pem --fcm-proxy none
@@ -99,6 +100,11 @@ func (c *projectAddCmd) Run(e *env) error {
 			return err
 		}
 		made = next.Book.Project(c.Name) // as the environment has it
+		if made.Transport.FCM.ApplicationDefault && made.ProjectID == "" {
+			// Whether the server's machine will name one is not to be seen from
+			// here, and without one it would not start.
+			return usage("no project id: give --project-id, which the console shows under Project settings, or --credentials-file, which names it")
+		}
 		if problems := app.CheckProject(next, made); len(problems) > 0 {
 			return problems
 		}

@@ -112,7 +112,7 @@ func TestProjectsAreMadeAndListed(t *testing.T) {
 func TestKeysAreMadeOnceMoreAndTakenAway(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	first := addProject(t, dir, "shop", "123")
+	first := addProject(t, dir, "shop", "123", "--project-id", "my-shop-1")
 	r := run("project", "key", "shop", "--data-dir", dir, "--fronts", "legacy", "--json")
 	r.want(t, 0)
 	var second keyLine
@@ -160,7 +160,7 @@ func TestALostSecretIsNotReplacedInSilence(t *testing.T) {
 	if err := os.Remove(secret); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"config", "check"}, append([]string{"serve"}, free...), {"project", "add", "news", "--sender-id", "9"}} {
+	for _, args := range [][]string{{"config", "check"}, append([]string{"serve"}, free...), {"project", "add", "news", "--sender-id", "9", "--project-id", "n"}} {
 		r := run(append(args, "--data-dir", dir)...)
 		r.want(t, 2)
 		r.wantErr(t, secret+" is missing", "key default of project shop", "restore it from a backup", "penstock project key")
@@ -199,7 +199,7 @@ func TestRefusedProjectsMakeNothing(t *testing.T) {
 	for _, dir := range []string{filepath.Join(parent, "nowhere"), there} {
 		for _, args := range [][]string{
 			{"list"}, {"key", "shop"}, {"key", "shop", "--revoke", "default"}, {"key", "shop", "--fronts", "xmpp"},
-			{"add", "Bad.Name", "--sender-id", "1"}, {"add", "shop", "--sender-id", "x"}, {"add", "shop", "--sender-id", "1", "--fronts", "xmpp"},
+			{"add", "Bad.Name", "--sender-id", "1"}, {"add", "shop", "--sender-id", "x"}, {"add", "shop", "--sender-id", "1"}, {"add", "shop", "--sender-id", "1", "--project-id", "p", "--fronts", "xmpp"},
 			{"add", "shop", "--sender-id", "1", "--credentials-file", "nowhere"}, {"add", "shop", "--sender-id", "1", "--credentials-file", writeFile(t, "{}")},
 		} {
 			r := run(append(append([]string{"project"}, args...), "--data-dir", dir)...)
@@ -244,7 +244,7 @@ func TestAProjectIsMadeBesideABrokenOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("config", "check", "--data-dir", dir).want(t, 2)
-	addProject(t, dir, "shop", "123")
+	addProject(t, dir, "shop", "123", "--project-id", "my-shop-1")
 }
 
 // Projects of both transports are made by commands alone, and messages reach
@@ -306,7 +306,7 @@ func TestVariablesOfMadeProjects(t *testing.T) {
 		"PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_ENDPOINT=https://localhost:1", "PENSTOCK_PROJECTS_SHOP_SENDER_ID=77", "PENSTOCK_DATA_DIR=" + dir,
 	}
 	runWith(t, environ, "project", "list").want(t, 2) // there is no such project
-	r := runWith(t, environ, "project", "add", "shop", "--sender-id", "5", "--json")
+	r := runWith(t, environ, "project", "add", "shop", "--sender-id", "5", "--project-id", "my-shop-1", "--json")
 	r.want(t, 0)
 	var l keyLine
 	read(t, r.out, &l)
@@ -341,7 +341,7 @@ func TestProjectAddTeachesBothTransports(t *testing.T) {
 func TestProjectsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	addProject(t, dir, "shop", "123")
+	addProject(t, dir, "shop", "123", "--project-id", "my-shop-1")
 	file := filepath.Join(t.TempDir(), "penstock.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "data_dir: %s\nprojects:\n  - {name: infile, sender_id: 5, keys: [{name: a, secret: psk_0123456789abcdef}], transport: {fcm: {application_default: true}}}\n", dir), 0o600); err != nil {
 		t.Fatal(err)
@@ -362,6 +362,7 @@ func TestProjectsThatCannotBe(t *testing.T) {
 		{"no name", []string{"add", "My Shop", "--sender-id", "9"}, "lower-case letters"},
 		{"a name with a dot", []string{"add", "Bad.Name", "--sender-id", "9"}, "`name` in project Bad.Name is \"Bad.Name\": give up to 63 lower-case letters"},
 		{"no sender id", []string{"add", "other", "--sender-id", "x"}, "digits only"},
+		{"neither credentials nor the project's id", []string{"add", "other", "--sender-id", "9"}, "penstock: no project id: give --project-id"},
 		{"no such file", []string{"add", "other", "--sender-id", "9", "--credentials-file", "nowhere"}, "nowhere: no such file"},
 		{"no credentials in it", []string{"add", "other", "--sender-id", "9", "--credentials-file", writeFile(t, "{}")}, "penstock: project other: transport.fcm.credentials_file: "},
 		{"two ways", []string{"add", "other", "--sender-id", "9", "--credentials-file", "a", "--ccs-endpoint", "b:1"}, "--ccs-endpoint excludes --credentials-file"},
