@@ -56,20 +56,20 @@ var outcomes = func() map[string]bool {
 	return m
 }()
 
-// Refused tells of an HTTP request that was refused as a whole. Where no key
-// told the project, it is empty.
-func (f *Front) Refused(project string, status int) {
+// Refused tells of an HTTP request from that address that was refused as a whole.
+// Where no key told the project, it is empty.
+func (f *Front) Refused(address, project string, status int) {
 	f.o.metrics.refused.WithLabelValues(f.name, strconv.Itoa(status)).Inc()
 	switch status {
 	case http.StatusRequestEntityTooLarge:
 		f.o.metrics.limits.WithLabelValues("http_body_bytes").Inc()
 	case http.StatusUnauthorized:
 		if leftOut, ok := f.strangers.may(); ok {
-			f.o.log.Info("a request showed no key that counts here", keyFront, f.name, leftOut)
+			f.o.log.Info("a request showed no key that counts here", keyFront, f.name, keyAddress, address, leftOut)
 		}
 		return
 	}
-	f.o.log.Debug("a request was refused", keyFront, f.name, keyProject, project, "status", status)
+	f.o.log.Debug("a request was refused", keyFront, f.name, keyAddress, address, keyProject, project, "status", status)
 }
 
 // Gone tells of an HTTP sender that left before its answer.

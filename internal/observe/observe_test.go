@@ -94,8 +94,8 @@ func tell(o *observe.Observer) {
 	o.Front("legacy").Answered("shop", "NotRegistered", time.Millisecond)
 	o.Front("v1").Answered("news", "ok", time.Millisecond)
 	o.Front("v1").Answered("news", "sender_id_mismatch", time.Millisecond)
-	o.Front("v1").Refused("", 401)
-	o.Front("v1").Refused("news", 413)
+	o.Front("v1").Refused(addr.String(), "", 401)
+	o.Front("v1").Refused(addr.String(), "news", 413)
 	o.Front("v1").Gone("news")
 	o.LimitHit("http_connections")
 

@@ -15,7 +15,7 @@ import (
 func TestStrangersFillNoLog(t *testing.T) {
 	addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
 	for _, tt := range []struct{ name, line, count string }{
-		{"requests", "showed no key", "penstock_requests_refused_total{front=v1,status=401}"},
+		{"requests", `showed no key that counts here" front=v1 address=192.0.2.1:4711`, "penstock_requests_refused_total{front=v1,status=401}"},
 		{"logins", "do not fit", "penstock_ccs_logins_total{outcome=wrong_credentials}"},
 		{"connections", "refused by a limit", "penstock_limit_hits_total{limit=ccs_per_address}"},
 	} {
@@ -27,7 +27,7 @@ func TestStrangersFillNoLog(t *testing.T) {
 					for range 1000 {
 						switch tt.name {
 						case "requests":
-							front.Refused("", 401)
+							front.Refused(addr.String(), "", 401)
 						case "logins":
 							ccs.AuthFailed(addr, "1")
 						default:

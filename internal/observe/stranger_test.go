@@ -16,7 +16,8 @@ import (
 func TestAddressesAreTextWithEveryHandler(t *testing.T) {
 	withAddress := []string{ // the lines of all events that have one
 		"a CCS connection came to nothing", "a CCS connection was refused by a limit",
-		"a login was refused: sender id and server key do not fit", "an app server logged in",
+		"a login was refused: sender id and server key do not fit",
+		"a request showed no key that counts here", "a request was refused", "an app server logged in",
 	}
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {

@@ -49,8 +49,9 @@ type Events struct {
 	// counts from when the request was read.
 	Answered func(project, outcome string, took time.Duration)
 	// Refused tells of a request that was refused as a whole, nothing of it
-	// sent; project is empty where no key told which.
-	Refused func(project string, status int)
+	// sent. address is the far end of its connection; project is empty where no
+	// key told which.
+	Refused func(address, project string, status int)
 	// Ignored tells of a request with n keys that nobody knows, or that have no
 	// effect, which were passed over.
 	Ignored func(project string, n int)
@@ -94,7 +95,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(v)
 		}
 		h.failed(project, panicked(v))
-		h.refuse(w, project, &fault{status: http.StatusInternalServerError, text: "Internal error; try again later"})
+		h.refuse(w, r, project, &fault{status: http.StatusInternalServerError, text: "Internal error; try again later"})
 	}()
 
 	if len(r.TransferEncoding) > 0 {
@@ -107,19 +108,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key, shown := keys.FromHeader(r.Header)
 	p, known := h.ring.Lookup(key, keys.Legacy)
 	if !known {
-		h.unauthorized(w, shown)
+		h.unauthorized(w, r, shown)
 		return
 	}
 	project = p.Name
 	body, form, err := h.read(w, r)
 	if err != nil {
-		h.refuseError(w, project, err)
+		h.refuseError(w, r, project, err)
 		return
 	}
 	accepted := time.Now()
 	q, word, err := h.parse(project, body, form)
 	if err != nil {
-		h.refuseError(w, project, err)
+		h.refuseError(w, r, project, err)
 		return
 	}
 	if f := h.opt.Events.Ignored; f != nil && q.Ignored > 0 {
@@ -226,7 +227,7 @@ func isForm(types []string) (bool, error) {
 }
 
 // refuseError answers a fault, or what kept the body from being read.
-func (h *Handler) refuseError(w http.ResponseWriter, project string, err error) {
+func (h *Handler) refuseError(w http.ResponseWriter, r *http.Request, project string, err error) {
 	f, isFault := errors.AsType[*fault](err)
 	switch {
 	case isFault:
@@ -237,12 +238,12 @@ func (h *Handler) refuseError(w http.ResponseWriter, project string, err error) 
 	default: // broken off, or broken: whoever is left learns that
 		f = &fault{status: http.StatusBadRequest, text: "The body could not be read"}
 	}
-	h.refuse(w, project, f)
+	h.refuse(w, r, project, f)
 }
 
-func (h *Handler) refuse(w http.ResponseWriter, project string, f *fault) {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, project string, f *fault) {
 	if h.opt.Events.Refused != nil {
-		h.opt.Events.Refused(project, f.status)
+		h.opt.Events.Refused(r.RemoteAddr, project, f.status)
 	}
 	switch f.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
@@ -255,9 +256,9 @@ func (h *Handler) refuse(w http.ResponseWriter, project string, f *fault) {
 // unauthorized answers as Google did: one page for a missing key, another for a
 // wrong one. Both have the word Unauthorized: there are senders that tell a 401
 // from other trouble by that word, and repeat the request without it.
-func (h *Handler) unauthorized(w http.ResponseWriter, shown bool) {
+func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, shown bool) {
 	if h.opt.Events.Refused != nil {
-		h.opt.Events.Refused("", http.StatusUnauthorized)
+		h.opt.Events.Refused(r.RemoteAddr, "", http.StatusUnauthorized)
 	}
 	challenge, title := `Bearer realm="penstock"`, "Unauthorized"
 	text := "The request shows no server key: send the header Authorization: key=SERVER_KEY. Keys in a URL or a body are not looked at."

@@ -25,6 +25,9 @@ const (
 )
 
 // A lane answers as its script says, each message on a goroutine of its own.
+// sender is where httptest has requests come from.
+const sender = "192.0.2.1:1234"
+
 type lane struct {
 	script func(m *downstream.Message) (downstream.Answer, error)
 
@@ -101,10 +104,10 @@ func (e *events) options(o *legacy.Options) *legacy.Options {
 			}
 			e.answered = append(e.answered, project+" "+outcome)
 		},
-		Refused: func(project string, status int) {
+		Refused: func(address, project string, status int) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			if (project == "") != (status == http.StatusUnauthorized) {
+			if (project == "") != (status == http.StatusUnauthorized) || address != sender {
 				status = -status
 			}
 			e.refused = append(e.refused, status)

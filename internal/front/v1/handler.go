@@ -47,9 +47,9 @@ type Events struct {
 	// told also where the caller has gone. took counts from when the request was
 	// read.
 	Answered func(project, outcome string, took time.Duration)
-	// Refused tells of a request that was refused at the door; project is empty
-	// where no key told which.
-	Refused func(project string, status int)
+	// Refused tells of a request that was refused at the door. address is the far
+	// end of its connection; project is empty where no key told which.
+	Refused func(address, project string, status int)
 	// Gone tells of a caller that left before its answer was there.
 	Gone func(project string)
 	// Failed tells of a fault of our own.
@@ -92,7 +92,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(v)
 		}
 		h.failed(project, panicked(v))
-		h.refuse(a, project, replyOf(http.StatusInternalServerError, "INTERNAL", "Internal error encountered."))
+		h.refuse(a, r, project, replyOf(http.StatusInternalServerError, "INTERNAL", "Internal error encountered."))
 	}()
 
 	if len(r.TransferEncoding) > 0 {
@@ -110,21 +110,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 		w.Header().Set("Connection", "close") // strangers keep no places
-		h.refuse(a, project, refused)
+		h.refuse(a, r, project, refused)
 		return
 	}
 	project = p.Name
 	segment, ok := projectOf(r.URL)
 	switch {
 	case !ok:
-		h.page(w, project, http.StatusNotFound, "There is nothing at this path")
+		h.page(w, r, project, http.StatusNotFound, "There is nothing at this path")
 		return
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
-		h.page(w, project, http.StatusMethodNotAllowed, "This path takes POST only")
+		h.page(w, r, project, http.StatusMethodNotAllowed, "This path takes POST only")
 		return
 	case !p.Answers(segment):
-		h.refuse(a, project, foreign(segment))
+		h.refuse(a, r, project, foreign(segment))
 		return
 	}
 	query, refused := readQuery(r.URL.RawQuery)
@@ -134,13 +134,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body, refused = readBody(w, r)
 	}
 	if refused != nil {
-		h.refuse(a, project, refused)
+		h.refuse(a, r, project, refused)
 		return
 	}
 	accepted := time.Now()
 	req, refused := h.parse(body)
 	if refused != nil {
-		h.refuse(a, project, refused)
+		h.refuse(a, r, project, refused)
 		return
 	}
 	o, ok := h.send(r.Context(), project, &downstream.Message{V1: req, Accepted: accepted})
@@ -297,18 +297,18 @@ func (h *Handler) failed(project string, err error) {
 	}
 }
 
-func (h *Handler) refuse(a answerer, project string, e *fcm.Error) {
+func (h *Handler) refuse(a answerer, r *http.Request, project string, e *fcm.Error) {
 	if f := h.opt.Events.Refused; f != nil {
-		f(project, e.HTTPStatus)
+		f(r.RemoteAddr, project, e.HTTPStatus)
 	}
 	a.err(e)
 }
 
 // page answers what has no form in FCM's envelope that could not be mistaken: an
 // SDK takes the status NOT_FOUND for a dead token. So it is HTML, as Google's.
-func (h *Handler) page(w http.ResponseWriter, project string, status int, text string) {
+func (h *Handler) page(w http.ResponseWriter, r *http.Request, project string, status int, text string) {
 	if f := h.opt.Events.Refused; f != nil {
-		f(project, status)
+		f(r.RemoteAddr, project, status)
 	}
 	title := http.StatusText(status)
 	write(w, status, "text/html; charset=UTF-8", fmt.Appendf(nil,

@@ -27,6 +27,9 @@ const (
 	accepted  = "{\n  \"name\": \"projects/shop-1a2b3/messages/0:15%31a\"\n}\n"
 )
 
+// sender is where httptest has requests come from.
+const sender = "192.0.2.1:1234"
+
 type script func(m *downstream.Message) (downstream.Answer, error)
 
 // A lane answers as its script says, each message on a goroutine of its own.
@@ -97,10 +100,10 @@ func (e *events) options(o *v1.Options) *v1.Options {
 			}
 			e.answered = append(e.answered, project+" "+outcome)
 		},
-		Refused: func(project string, status int) {
+		Refused: func(address, project string, status int) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			if (project == "") != (status == http.StatusUnauthorized) {
+			if (project == "") != (status == http.StatusUnauthorized) || address != sender {
 				status = -status
 			}
 			e.refused = append(e.refused, status)
