@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 )
@@ -11,6 +12,11 @@ import (
 // A terminal that is closed hangs up.
 func TestAHangUpEndsInOrder(t *testing.T) {
 	t.Parallel()
+	// What these tests run under may ignore the signal, and a child would inherit
+	// that; what is caught here is at its default there.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	p, l := startSim(t, "--json")
 	p.signal(syscall.SIGHUP)
 	r := p.wait()
