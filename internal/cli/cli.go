@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 )
@@ -157,7 +159,17 @@ func program() string {
 	if strings.Contains(os.Args[0], "/go-build") {
 		return "go run ./cmd/penstock"
 	}
-	return os.Args[0]
+	return word(os.Args[0])
+}
+
+// word is s as one word of a shell's, for commands to copy.
+func word(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:@%+,="+string(filepath.Separator), r)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // run parses args and runs their command.

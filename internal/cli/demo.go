@@ -353,10 +353,10 @@ func (d *demo) stay() {
 	fmt.Fprintf(d.story, `
 The simulator stays until Ctrl-C. Send to it from another terminal:
 
-  %s send --endpoint %s --ca-file '%s' \
-    --sender-id %s --key-file '%s' \
+  %s send --endpoint %s --ca-file %s \
+    --sender-id %s --key-file %s \
     --data hello=world --to %s
-`, program(), d.sim.Addr(), d.sim.CAFile(), d.sim.SenderID(), d.keyFile, d.sim.Tokens()[0])
+`, program(), d.sim.Addr(), word(d.sim.CAFile()), d.sim.SenderID(), word(d.keyFile), d.sim.Tokens()[0])
 	<-d.env.ctx.Done()
 	d.env.interrupted.Store(false)
 }

@@ -361,11 +361,11 @@ Send a message as legacy HTTP, as HTTP v1, and over CCS:
     -d '{"message":{"token":"%[8]s","data":{"hello":"world"}}}' \
     %[4]s/v1/projects/%[9]s/messages:send
 
-  PENSTOCK_KEY='%[7]s' %[10]s send --endpoint %[2]s --ca-file '%[3]s' \
+  PENSTOCK_KEY='%[7]s' %[10]s send --endpoint %[2]s --ca-file %[13]s \
     --sender-id %[11]s --to '%[8]s' --data hello=world
 
 A dead token: %[12]s
 Ctrl-C ends it.
-`, l.Project, l.CCS, l.CAFile, l.HTTP, l.Admin, l.SimControl, l.ServerKey, l.Tokens[0], l.ProjectID, program(), l.SenderID, l.Dead[0])
+`, l.Project, l.CCS, l.CAFile, l.HTTP, l.Admin, l.SimControl, l.ServerKey, l.Tokens[0], l.ProjectID, program(), l.SenderID, l.Dead[0], word(l.CAFile))
 	return err
 }

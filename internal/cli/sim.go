@@ -183,30 +183,31 @@ func (c *simCmd) dir() (string, error) {
 // explain tells people what to do next. The server key stays where it is: on
 // one line, which the caller may have sent into a file.
 func (l *simLine) explain(w io.Writer, addrs []string) {
+	ca := word(l.CAFile)
 	fmt.Fprintf(w, `
 A pretend FCM listens on %s for CCS, and on
 %s for HTTP v1, with the project %s.
 The line on stdout has all that an app server needs. Put its server_key and one
 of its tokens into the environment and send a message:
 
-  %s send --endpoint %s --ca-file '%s' \
+  %s send --endpoint %s --ca-file %s \
     --sender-id %s --key "$SERVER_KEY" --to "$TOKEN" --data hello=world
 
 An SDK, or any program that looks for Google, finds it with this environment
 (Node reads NODE_EXTRA_CA_CERTS, Python REQUESTS_CA_BUNDLE in place of SSL_CERT_FILE):
 
-  export GOOGLE_APPLICATION_CREDENTIALS='%s'
-  export HTTPS_PROXY=%s SSL_CERT_FILE='%s'
+  export GOOGLE_APPLICATION_CREDENTIALS=%s
+  export HTTPS_PROXY=%s SSL_CERT_FILE=%s
 
 By hand, with an access token from %s/access/token:
 
-  curl --cacert '%s' %s/v1/projects/%s/messages:send \
+  curl --cacert %s %s/v1/projects/%s/messages:send \
     -H "Authorization: Bearer $ACCESS_TOKEN" -d '{"message":{"token":"'"$TOKEN"'"}}'
 
 See what came:  curl %s/record
 Everything else: docs/simulator.md. Ctrl-C ends it.
-`, strings.Join(addrs, " and "), l.FCM, l.ProjectID, program(), l.CCS, l.CAFile, l.SenderID,
-		l.ServiceAccount, l.PlainHTTP, l.CAFile, l.Control, l.CAFile, l.FCM, l.ProjectID, l.Control)
+`, strings.Join(addrs, " and "), l.FCM, l.ProjectID, program(), l.CCS, ca, l.SenderID,
+		word(l.ServiceAccount), l.PlainHTTP, ca, l.Control, ca, l.FCM, l.ProjectID, l.Control)
 }
 
 // checkAddress refuses what is no address to listen on, by the flag's name.

@@ -238,7 +238,7 @@ func TestSimExplainsItselfWithoutShowingTheKeyAgain(t *testing.T) {
 	r := p.terminate()
 	r.want(t, 0)
 	r.wantErr(t, "--endpoint "+l.CCS, l.CAFile, l.Control+"/record", "HTTPS_PROXY="+l.PlainHTTP,
-		"GOOGLE_APPLICATION_CREDENTIALS='"+l.ServiceAccount+"'", l.FCM+"/v1/projects/penstock-sim/messages:send", l.Control+"/access/token")
+		"GOOGLE_APPLICATION_CREDENTIALS="+l.ServiceAccount, l.FCM+"/v1/projects/penstock-sim/messages:send", l.Control+"/access/token")
 	if strings.Contains(r.errOut, l.ServerKey) || strings.Contains(r.errOut, string(l.Tokens[0])) {
 		t.Errorf("stderr shows the key or a token:\n%s", r.errOut)
 	}
