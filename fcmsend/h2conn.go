@@ -46,8 +46,9 @@ type h2conn struct {
 	pingLimit time.Duration
 	done      chan struct{} // closed when err is set
 	wake      chan struct{} // of room for one: the buffer is not empty
-	lastRead  atomic.Int64  // Unix nanoseconds
-	doubted   atomic.Bool   // a request got not a byte in all its time
+	began     time.Time
+	lastRead  atomic.Int64 // nanoseconds since began
+	doubted   atomic.Bool  // a request got not a byte in all its time
 
 	// The reader's alone.
 	framer *http2.Framer
@@ -68,7 +69,7 @@ type h2conn struct {
 	initial  int64  // and at first on one
 	blocked  []*call
 	headers  headerWriter
-	pinging  bool
+	pinged   int64 // nanoseconds since began, of the last ping; 0: none
 	timer    *time.Timer
 }
 
@@ -87,7 +88,8 @@ func newH2(nc net.Conn, to *target, opt *Options, owner connOwner, running *sync
 	c := &h2conn{
 		nc: nc, raw: belowTLS(nc), owner: owner,
 		quiet: opt.QuietAfter, pingLimit: opt.PingTimeout,
-		done: make(chan struct{}), wake: make(chan struct{}, 1),
+		began: time.Now(),
+		done:  make(chan struct{}), wake: make(chan struct{}, 1),
 		streams: make(map[uint32]*call), nextID: 1,
 		window: 65535, initial: 65535,
 	}
@@ -106,7 +108,6 @@ func newH2(nc net.Conn, to *target, opt *Options, owner connOwner, running *sync
 	c.out = appendWindowUpdate(c.out, 0, connWindow-65535)
 	c.buffered = uint64(len(c.out))
 	c.wake <- struct{}{}
-	c.lastRead.Store(time.Now().UnixNano())
 	c.timer = time.AfterFunc(c.quiet, c.check)
 
 	running.Go(c.write)
@@ -223,7 +224,7 @@ func (c *h2conn) abandon(k *call, err error) {
 	}
 	c.forget(k)
 	c.control(appendReset(nil, k.stream.id, http2.ErrCodeCancel))
-	silent := c.lastRead.Load() < k.stream.begun.Add(time.Second).UnixNano()
+	silent := c.lastRead.Load() < int64(k.stream.begun.Sub(c.began)+time.Second)
 	k.finish(end, err)
 	c.mu.Unlock()
 	c.signal()
@@ -359,17 +360,17 @@ func (c *h2conn) check() {
 		c.mu.Unlock()
 		return
 	}
-	silent := time.Since(time.Unix(0, c.lastRead.Load()))
+	now, read := int64(time.Since(c.began)), c.lastRead.Load()
+	silent := time.Duration(now - read)
 	switch {
-	case silent < c.quiet:
-		c.pinging = false
-		c.timer.Reset(c.quiet - silent)
-	case c.pinging:
+	case c.pinged > read:
 		c.mu.Unlock()
 		c.shut(errPing)
 		return
+	case silent < c.quiet:
+		c.timer.Reset(c.quiet - silent)
 	default:
-		c.pinging = true
+		c.pinged = now
 		c.control(append(appendFrameHeader(nil, 8, http2.FramePing, 0, 0), "penstock"...))
 		c.timer.Reset(c.pingLimit)
 	}
@@ -391,7 +392,7 @@ type clockedReader struct{ c *h2conn }
 func (r clockedReader) Read(p []byte) (int, error) {
 	n, err := r.c.nc.Read(p)
 	if n > 0 {
-		r.c.lastRead.Store(time.Now().UnixNano())
+		r.c.lastRead.Store(int64(time.Since(r.c.began)))
 		if r.c.doubted.Load() {
 			r.c.doubted.Store(false)
 			r.c.owner.doubt(&r.c.doubted)

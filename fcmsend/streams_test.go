@@ -330,6 +330,39 @@ func TestS_47_PingsAreRare(t *testing.T) {
 	})
 }
 
+func TestS_47_APingThatIsAnsweredKeepsItsConnection(t *testing.T) {
+	for _, tt := range []struct{ quiet, timeout time.Duration }{{10 * time.Second, 15 * time.Second}, {20 * time.Second, 20 * time.Second}, {10 * time.Second, time.Second}} {
+		t.Run(fmt.Sprintf("S-47 after %v, for %v", tt.quiet, tt.timeout), func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				s := w.sender(&fcmsend.Options{QuietAfter: tt.quiet, PingTimeout: tt.timeout, IdleTimeout: time.Hour})
+				p := send(t, s, toToken())
+				conn := w.conn()
+				conn.request().accept()
+				p.wantAccepted()
+				time.Sleep(10 * time.Minute)
+				if conn.isOver() {
+					t.Fatal("the connection was closed, and every ping was answered")
+				}
+				pings := conn.pinged()
+				if len(pings) < 10 {
+					t.Errorf("%d pings in ten minutes", len(pings))
+				}
+				for i := 1; i < len(pings); i++ {
+					if gap := pings[i].Sub(pings[i-1]); gap < tt.quiet {
+						t.Errorf("a ping %v after another", gap)
+					}
+				}
+				conn.setMute(true)
+				last := time.Now()
+				time.Sleep(max(tt.quiet, tt.timeout) + tt.timeout + time.Second)
+				if !conn.isOver() {
+					t.Errorf("dead for %v, and it is still there", time.Since(last))
+				}
+			})
+		})
+	}
+}
+
 func TestR_F14_ADeadConnectionIsFoundByPing(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		var why error
