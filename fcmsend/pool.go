@@ -375,7 +375,9 @@ func (l *link) goingAway(code http2.ErrCode, reason string) {
 	p.mu.Lock()
 	l.leaving = true
 	if code == http2.ErrCodeProtocol && reason == "exceeded_max_concurrent_streams" {
-		p.ceiling = max(1, min(p.limit(), l.most)/2)
+		// Of what it allowed this connection: others say the same of theirs, and one
+		// may say it twice.
+		p.ceiling = min(p.limit(), max(1, l.most/2))
 		p.ceilingAt = time.Now()
 	}
 	done := l.inFlight == 0

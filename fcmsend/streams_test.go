@@ -272,6 +272,40 @@ func TestS_46_FewerStreamsAfterTheFarEndHasComplained(t *testing.T) {
 	})
 }
 
+// Two connections of as many streams say one thing, and so does one twice.
+func TestS_46_OneLimitIsComplainedOfOnEachConnection(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{MaxConnections: 4})
+		all := sendMany(t, s, 400)
+		for range 4 {
+			conn := w.conn()
+			for range 100 {
+				conn.request()
+			}
+			for range 2 {
+				conn.goAway(0, http2.ErrCodeProtocol, "exceeded_max_concurrent_streams")
+			}
+			synctest.Wait()
+		}
+		for range 4 {
+			conn := w.conn()
+			if n := conn.pending(); n != 50 {
+				t.Errorf("%d streams on a new connection; want half of those that were too many", n)
+			}
+			w.conns <- conn
+		}
+		for answered := 0; answered < 400; {
+			conn := w.conn()
+			for conn.pending() > 0 {
+				conn.request().accept()
+				answered++
+			}
+			w.conns <- conn
+		}
+		wantAllAccepted(t, all)
+	})
+}
+
 func TestR_F12_RefusedStreamsAreSentAgainAtOnce(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		s := w.sender(nil)
