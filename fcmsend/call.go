@@ -106,6 +106,7 @@ var (
 	errClosed   = errors.New("the sender is closed")
 	errLate     = errors.New("no access token or no place on a connection in time")
 	errOver     = errors.New("the time to live was over before it could be written")
+	errLeft     = errors.New("the caller has left")
 	errTimeout  = errors.New("no answer within the time limit")
 	errGone     = errors.New("the connection is closing")
 	errGoAway   = errors.New("the far end closes the connection and has not processed this")

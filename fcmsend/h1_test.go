@@ -360,6 +360,57 @@ func TestHTTP1WhatTheSocketHasNotTakenIsSentElsewhere(t *testing.T) {
 	})
 }
 
+// What the far end has said goodbye on takes nothing new, however fast that is
+// there.
+func TestHTTP1AConnectionOfTheLastAnswerIsNotWrittenTo(t *testing.T) {
+	playH1(t, &fcmsend.Options{MaxConnections: 1}, func(t *testing.T, w *h1far, s *fcmsend.Sender) {
+		go func() {
+			for {
+				nc, err := w.l.Accept()
+				if err != nil {
+					return
+				}
+				conn := &h1conn{t, nc, bufio.NewReader(nc)}
+				if _, err := http.ReadRequest(conn.in); err == nil {
+					conn.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + itoa(len(success)) + "\r\n\r\n" + success)
+				}
+			}
+		}()
+		wantAllAccepted(t, sendMany(t, s, 200))
+	})
+}
+
+// Nobody is to blame for callers who leave.
+func TestHTTP1CallersWhoLeaveHoldNobody(t *testing.T) {
+	for name, leave := range map[string]error{"they are told to": nil, "for a cause of their own": errors.New("enough")} {
+		t.Run(name, func(t *testing.T) {
+			playH1(t, nil, func(t *testing.T, w *h1far, s *fcmsend.Sender) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				var all []*sending
+				for range 20 {
+					all = append(all, sendWith(ctx, t, s, toToken()))
+					w.conn().request()
+				}
+				cancel(leave)
+				for _, p := range all {
+					if err := p.wantError(fcm.Unavailable, true); !errors.Is(err, context.Cause(ctx)) {
+						t.Errorf("error %v", err)
+					}
+				}
+				p := send(t, s, toToken())
+				p.wantPending()
+				conn := w.conn()
+				conn.request()
+				conn.accept()
+				p.wantAccepted()
+				if st := s.State(); p.took != 0 || st.DialErr != nil {
+					t.Errorf("took %v, %v", p.took, st.DialErr)
+				}
+			})
+		})
+	}
+}
+
 func TestProxies(t *testing.T) {
 	const secret = "canary-proxy-password"
 	user := url.UserPassword("u", secret)

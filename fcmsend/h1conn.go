@@ -29,6 +29,7 @@ type h1conn struct {
 	err     error
 	call    *call
 	writing bool // the sender is at the socket, and will know what that took
+	last    bool // the answer that came was the last one here
 }
 
 // A boundedReader gives at most left bytes, which is set anew for each answer.
@@ -65,7 +66,7 @@ func (c *h1conn) roundTrip(ctx context.Context, k *call, limit time.Duration) {
 	request = append(request, k.body...)
 
 	c.mu.Lock()
-	if c.err != nil {
+	if c.err != nil || c.last {
 		c.mu.Unlock()
 		k.end, k.err = elsewhere, errGone
 		return
@@ -107,9 +108,13 @@ func (c *h1conn) abandon(k *call, err error) {
 	c.mu.Lock()
 	mine := c.call == k
 	c.mu.Unlock()
-	if mine {
-		c.shut(err)
+	if !mine {
+		return
 	}
+	if err != errTimeout { //nolint:errorlint // our own word, as we wrote it
+		err = fmt.Errorf("%w: %w", errLeft, err)
+	}
+	c.shut(err)
 }
 
 // shut ends the connection, once, and the call that is under way, unless the
@@ -155,6 +160,7 @@ func (c *h1conn) read() {
 			return
 		}
 		c.mu.Lock()
+		c.last = a.last // before anybody hears of the answer and sends the next request
 		if k := c.call; k != nil {
 			c.call = nil
 			k.status, k.retryAfter, k.whole = a.status, a.retryAfter, a.cut == nil

@@ -403,7 +403,7 @@ func (l *link) over(err error) {
 			break
 		}
 	}
-	if !l.useful && l.calls > 0 {
+	if !l.useful && l.calls > 0 && !errors.Is(err, errLeft) {
 		if p.useless++; p.useless > uselessFree {
 			p.backOff(p.useless-uselessFree, fmt.Errorf("connections end before anything is answered: %w", err))
 		}
