@@ -139,7 +139,11 @@ func (t *tokens) refresh(f *flight) {
 	defer cancel()
 	trip := &tokenTrip{ctx: ctx, base: t.client.Transport}
 	got, err := t.cred.Token(ctx, &http.Client{Transport: trip, CheckRedirect: t.client.CheckRedirect})
-	if err != nil {
+	switch {
+	case err == nil:
+	case t.ctx.Err() != nil:
+		err = errClosed
+	default:
 		err = trip.explain(err)
 	}
 	now := time.Now()
