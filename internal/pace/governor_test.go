@@ -388,6 +388,31 @@ func TestTargetsAreForgotten(t *testing.T) {
 		c.try(name(1), pace.Outcome{})
 		c.wantRefusal(device, fcm.DeviceQuota, 28*time.Minute)
 	})
+	t.Run("and a hold not within the hour after its end", func(t *testing.T) {
+		c := newClock(t, pace.Unlimited())
+		tooMany := pace.Outcome{Class: fcm.DeviceQuota}
+		// Another device is made to wait each hour, the third time a minute after
+		// the hold that counts has ended.
+		c.try(other, tooMany)
+		c.sleep(56 * time.Minute)
+		for wait := time.Minute; wait <= 32*time.Minute; wait *= 2 {
+			c.try(device, tooMany)
+			if wait == 4*time.Minute {
+				c.sleep(time.Minute)
+				c.try(other, tooMany)
+				c.sleep(-time.Minute)
+			}
+			c.sleep(wait)
+		}
+		c.try(device, tooMany)
+		c.wantRefusal(device, fcm.DeviceQuota, time.Hour)
+		c.sleep(time.Minute)
+		c.try(other, tooMany)
+		c.sleep(time.Hour)
+		c.try(other, tooMany)
+		c.try(device, tooMany)
+		c.wantRefusal(device, fcm.DeviceQuota, time.Hour)
+	})
 	t.Run("when there are too many, those that were quiet for longest first", func(t *testing.T) {
 		c := newClock(t, &pace.Options{PerMinute: -1, DevicePerMinute: 1, DevicePerHour: -1, MaxTargets: 100})
 		for i := range 1000 {

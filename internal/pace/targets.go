@@ -63,6 +63,8 @@ func newTargets(o Options) targets {
 	}
 	t.anyDeviceLimit = t.minute.most > 0 || t.hour.most > 0
 	t.devices.most, t.topics.most, t.holds.most = o.MaxTargets, o.MaxTargets, o.MaxTargets
+	t.devices.memory, t.topics.memory = targetMemory, targetMemory
+	t.holds.memory = targetMemory + targetWaitMax // it is written when it begins, and counts when it has ended
 	return t
 }
 
@@ -161,13 +163,14 @@ func (t *targets) forgotten() uint64 {
 	return t.devices.forgotten + t.topics.forgotten + t.holds.forgotten
 }
 
-// An aging table forgets what was not touched for between one and two times
-// targetMemory: it is two maps, of which the older one is thrown away when the
+// An aging table forgets what was not touched for between one and two times its
+// memory: it is two maps, of which the older one is thrown away when the
 // younger one is full or old enough.
 type aging[V any] struct {
 	young, old map[uint64]V
 	since      int64 // when young was begun
 	most       int
+	memory     time.Duration
 	forgotten  uint64 // how many were thrown away before their time
 }
 
@@ -182,7 +185,7 @@ func (a *aging[V]) get(key uint64) (V, bool) {
 }
 
 func (a *aging[V]) put(n int64, key uint64, v V) {
-	late := n-a.since >= int64(targetMemory)
+	late := n-a.since >= int64(a.memory)
 	if _, there := a.young[key]; a.young == nil || late || !there && len(a.young) >= max(1, a.most/2) {
 		if !late {
 			a.forgotten += uint64(len(a.old))
