@@ -26,6 +26,10 @@ func (p Prompt) Submit(m *Message, done func(Answer, error)) {
 	if !m.Accepted.IsZero() {
 		wait -= time.Since(m.Accepted)
 	}
+	if wait <= 0 {
+		p.Lane.Submit(m, done) // the lane tries it no more, and says so before this returns
+		return
+	}
 	var once sync.Once // the one that comes second waits until the first was told
 	late := time.AfterFunc(wait, func() {
 		once.Do(func() { done(Answer{}, &fcm.SendError{Class: fcm.Unavailable, OutcomeUnknown: true, Err: ErrLate}) })

@@ -71,3 +71,28 @@ func TestAPromptLaneTellsWhatWasNotSent(t *testing.T) {
 		}
 	})
 }
+
+// A message that comes when its time is over already was not sent, however long
+// it takes to say so.
+func TestAPromptLaneKnowsWhatCameTooLateToBeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opt := unlimited()
+		opt.Events = &downstream.Events{Answered: func(downstream.Answered) { time.Sleep(time.Millisecond) }}
+		lane, err := downstream.New(newFarEnd(), &opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := to("T")
+		m.Accepted = time.Now().Add(-12 * time.Second)
+		answers := make(chan error, 2)
+		downstream.Prompt{Lane: lane}.Submit(m, func(_ downstream.Answer, err error) { answers <- err })
+		time.Sleep(time.Minute)
+		if len(answers) != 1 {
+			t.Fatalf("%d answers, want one", len(answers))
+		}
+		e, _ := errors.AsType[*fcm.SendError](<-answers)
+		if _, held := errors.AsType[*downstream.HeldError](e); !held || e.OutcomeUnknown {
+			t.Errorf("got %v, want that it was not sent in time", e)
+		}
+	})
+}
