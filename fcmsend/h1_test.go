@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +136,29 @@ func TestS_43_HTTP1HasAConnectionForEachCallUpToTheBound(t *testing.T) {
 		wantAllAccepted(t, all)
 		if n := len(w.dialled()); n != 3 {
 			t.Errorf("%d connections; want 3", n)
+		}
+	})
+}
+
+func TestS_43_HTTP1DialsForEachCallWithoutWaitingForTheFirst(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		opt := w.options(&fcmsend.Options{Endpoint: plainEndpoint, MaxConnections: 7})
+		var dials atomic.Int32
+		opt.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			dials.Add(1)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		for _, n := range []int32{5, 7} {
+			sendMany(t, s, 5)
+			if got := dials.Load(); got != n {
+				t.Errorf("%d dials, want %d", got, n)
+			}
 		}
 	})
 }

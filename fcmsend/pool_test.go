@@ -189,6 +189,107 @@ func TestConnectionsThatEndAtOnceAreNoStorm(t *testing.T) {
 	})
 }
 
+// Three connections in a row may end before an answer, as often as one answers
+// in between; the fourth makes everybody wait.
+func TestConnectionsThatAnswerBreakTheRowOfThoseThatDoNot(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		for range 4 {
+			p := send(t, s, toToken())
+			for range 3 {
+				conn := w.conn()
+				conn.request()
+				conn.goAway(0, http2.ErrCodeNo, "")
+				conn.nc.Close()
+			}
+			conn := w.conn()
+			conn.request().accept()
+			p.wantAccepted()
+			if p.took != 0 {
+				t.Errorf("took %v", p.took)
+			}
+			conn.nc.Close()
+			synctest.Wait()
+		}
+		p := send(t, s, toToken())
+		for range 4 {
+			p.wantPending()
+			conn := w.conn()
+			conn.request()
+			conn.goAway(0, http2.ErrCodeNo, "")
+			conn.nc.Close()
+		}
+		if err := p.wantError(fcm.Unavailable, false); p.took != 0 || !strings.Contains(err.Error(), "before anything is answered") {
+			t.Errorf("told after %v: %v", p.took, err)
+		}
+		w.noConn()
+	})
+}
+
+// Nobody waits for a connection that takes nothing new.
+func TestWhoFindsNoConnectionThatTakesMoreIsToldSo(t *testing.T) {
+	for name, spoil := range map[string]func(conn *farConn){
+		"one that is leaving": func(conn *farConn) { conn.goAway(1, http2.ErrCodeNo, "") },
+		"one that is silent": func(conn *farConn) { // longer than a request is given
+			conn.setMute(true)
+			time.Sleep(12 * time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				s := w.sender(&fcmsend.Options{QuietAfter: time.Hour, IdleTimeout: time.Hour})
+				busy := send(t, s, toToken())
+				conn := w.conn()
+				r := conn.request()
+				spoil(conn)
+				synctest.Wait()
+				w.setFail(errors.New("nobody answers"))
+				for range 3 {
+					p := send(t, s, toToken())
+					if err := p.wantError(fcm.Unavailable, false); p.took != 0 || !strings.Contains(err.Error(), "nobody answers") {
+						t.Errorf("told after %v: %v", p.took, err)
+					}
+				}
+				if n := len(w.dialled()); n != 2 {
+					t.Errorf("%d dials, want one for the connection and one that failed", n)
+				}
+				r.accept()
+				busy.wait()
+			})
+		})
+	}
+}
+
+func TestCloseEndsADialAndNothingIsDialledAfter(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		opt := w.options(&fcmsend.Options{DialTimeout: time.Hour})
+		var dials atomic.Int32
+		opt.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			dials.Add(1)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := sendMany(t, s, 3)
+		began := time.Now()
+		s.Close()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		for _, p := range append(all, send(t, s, toToken())) {
+			if err := p.wantError(fcm.Unavailable, false); !strings.Contains(err.Error(), "the sender is closed") {
+				t.Errorf("error %v", err)
+			}
+		}
+		if n := dials.Load(); n != 1 {
+			t.Errorf("%d dials, want one", n)
+		}
+	})
+}
+
 func TestAConnectionTooManyIsNoStormEither(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		s := w.sender(&fcmsend.Options{StreamsPerConnection: 1, RequestTimeout: time.Hour})

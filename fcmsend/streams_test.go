@@ -306,6 +306,54 @@ func TestS_46_OneLimitIsComplainedOfOnEachConnection(t *testing.T) {
 	})
 }
 
+func TestS_46_TwiceAsManyStreamsAreTriedEachTenMinutes(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{MaxConnections: 1, StreamsPerConnection: 70, IdleTimeout: 2 * time.Hour, RequestTimeout: time.Hour})
+		all := sendMany(t, s, 70)
+		for range 2 {
+			conn := w.conn()
+			for conn.pending() > 0 {
+				conn.request()
+			}
+			conn.goAway(0, http2.ErrCodeProtocol, "exceeded_max_concurrent_streams")
+		}
+		conn := w.conn()
+		for range 70 {
+			conn.request().accept()
+		}
+		wantAllAccepted(t, all)
+		for _, tt := range []struct {
+			after time.Duration
+			want  int
+		}{
+			{0, 17},
+			{10*time.Minute - 1, 17}, {1, 34},
+			{10*time.Minute - 1, 34}, {1, 68},
+			{10*time.Minute - 1, 68}, {1, 70},
+			{20 * time.Minute, 70},
+		} {
+			time.Sleep(tt.after)
+			if n := s.State().Connections[0].Limit; n != tt.want {
+				t.Errorf("%v later: %d streams, want %d", tt.after, n, tt.want)
+			}
+		}
+		// Other goodbyes say nothing about streams.
+		for _, bye := range []struct {
+			code   http2.ErrCode
+			reason string
+		}{{http2.ErrCodeNo, "exceeded_max_concurrent_streams"}, {http2.ErrCodeProtocol, "too_many_pings"}} {
+			conn.goAway(0, bye.code, bye.reason)
+			p := send(t, s, toToken())
+			conn = w.conn()
+			conn.request().accept()
+			p.wantAccepted()
+			if n := s.State().Connections[0].Limit; n != 70 {
+				t.Errorf("%d streams after %v %s, want 70", n, bye.code, bye.reason)
+			}
+		}
+	})
+}
+
 func TestR_F12_RefusedStreamsAreSentAgainAtOnce(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		s := w.sender(nil)
