@@ -294,6 +294,12 @@ func TestAStormOpensTheBreaker(t *testing.T) {
 		{"R-F28 one in a hundred", 0, func(i int) fcm.Class { return []fcm.Class{fcm.Unavailable, 0}[min(1, i%100)] }, 0},
 		{"R-F28 one in ninety-seven", 0, func(i int) fcm.Class { return []fcm.Class{fcm.Unavailable, 0}[min(1, i%97)] }, 0},
 		{"a quarter", 10_000, func(i int) fcm.Class { return []fcm.Class{fcm.Unavailable, 0, 0, 0}[i%4] }, 0},
+		{"half of a hundred, the first among them", 0, func(i int) fcm.Class {
+			if i == 0 || i > 50 {
+				return fcm.Unavailable
+			}
+			return 0
+		}, 100},
 		{"dead tokens", 0, always(fcm.Unregistered), 0},
 		{"bad messages", 0, always(fcm.InvalidMessage), 0},
 		{"Apple's key", 0, always(fcm.ThirdPartyAuth), 0},

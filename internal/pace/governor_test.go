@@ -226,7 +226,7 @@ func TestATargetThatHasHadTooManyIsHeldAlone(t *testing.T) {
 			c := newClock(t, pace.Unlimited())
 			// A minute, and each time twice as long, up to an hour.
 			wait := time.Minute
-			for range 10 {
+			for range 300 {
 				if change := c.try(tt.to, pace.Outcome{Class: tt.class}); change != (pace.Change{}) {
 					t.Errorf("change %+v, want none for the project", change)
 				}
@@ -244,6 +244,14 @@ func TestATargetThatHasHadTooManyIsHeldAlone(t *testing.T) {
 			c.wantRefusal(tt.to, tt.class, time.Minute)
 		})
 	}
+	t.Run("whatever limits of ours there are", func(t *testing.T) {
+		for _, to := range []pace.Target{device, topic} {
+			c := newClock(t, &pace.Options{TopicPerMinute: 10})
+			class := map[bool]fcm.Class{false: fcm.DeviceQuota, true: fcm.TopicQuota}[to.Topic]
+			c.try(to, pace.Outcome{Class: class})
+			c.wantRefusal(to, class, time.Minute)
+		}
+	})
 	t.Run("S-32 for longer if FCM says so", func(t *testing.T) {
 		c := newClock(t, pace.Unlimited())
 		c.try(device, pace.Outcome{Class: fcm.DeviceQuota, RetryAfter: 5 * time.Minute})
@@ -359,6 +367,36 @@ func TestADeviceLimitRefusesNothingThatKeepsIt(t *testing.T) {
 	}
 }
 
+func TestNobodyIsRememberedWhoHasNoLimit(t *testing.T) {
+	for name, tt := range map[string]struct {
+		opt  pace.Options
+		to   pace.Target
+		want int
+	}{
+		"a topic, and limits for devices":     {pace.Options{PerMinute: -1}, topic, 0},
+		"a device, and a limit for topics":    {pace.Options{PerMinute: -1, DevicePerMinute: -1, DevicePerHour: -1, TopicPerMinute: 5}, device, 0},
+		"a device with a limit an hour only":  {pace.Options{PerMinute: -1, DevicePerMinute: -1}, device, 1},
+		"a device with a limit a minute only": {pace.Options{PerMinute: -1, DevicePerHour: -1}, device, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClock(t, &tt.opt)
+			// The clocks of several goroutines may differ by a little.
+			for range 3 {
+				c.try(tt.to, pace.Outcome{})
+				c.sleep(-time.Millisecond)
+			}
+			if n := c.g.State(c.now).Targets; n != tt.want {
+				t.Errorf("%d targets, want %d", n, tt.want)
+			}
+		})
+	}
+	t.Run("one a minute", func(t *testing.T) {
+		c := newClock(t, &pace.Options{TopicPerMinute: 1})
+		c.try(topic, pace.Outcome{})
+		c.wantRefusal(topic, fcm.TopicQuota, time.Minute)
+	})
+}
+
 func TestTargetsAreForgotten(t *testing.T) {
 	name := func(i int) pace.Target { return pace.Target{Name: fmt.Sprintf("device-%d", i)} }
 	t.Run("when they were quiet for two hours", func(t *testing.T) {
@@ -387,6 +425,27 @@ func TestTargetsAreForgotten(t *testing.T) {
 		c.try(other, pace.Outcome{}) // and another one
 		c.try(name(1), pace.Outcome{})
 		c.wantRefusal(device, fcm.DeviceQuota, 28*time.Minute)
+	})
+	t.Run("and the hold of one that was taken again, however old", func(t *testing.T) {
+		c := newClock(t, pace.Unlimited())
+		tooMany := pace.Outcome{Class: fcm.DeviceQuota}
+		c.try(device, tooMany)
+		c.sleep(2 * time.Hour)
+		c.try(other, tooMany) // device is among the old now
+		c.try(device, pace.Outcome{})
+		c.try(device, tooMany)
+		c.wantRefusal(device, fcm.DeviceQuota, time.Minute)
+	})
+	t.Run("one at a time", func(t *testing.T) {
+		c := newClock(t, &pace.Options{PerMinute: -1, DevicePerMinute: 1, MaxTargets: 1, TopicPerMinute: 5})
+		for i := range 10 {
+			c.try(name(i), pace.Outcome{})
+			c.try(pace.Target{Name: name(i).Name, Topic: true}, pace.Outcome{})
+			c.wantRefusal(name(i), fcm.DeviceQuota, time.Minute)
+		}
+		if st := c.g.State(c.now); st.Targets != 4 || st.Forgotten != 16 {
+			t.Errorf("%d known and %d forgotten, want the last two of each kind, and 16", st.Targets, st.Forgotten)
+		}
 	})
 	t.Run("and a hold not within the hour after its end", func(t *testing.T) {
 		c := newClock(t, pace.Unlimited())

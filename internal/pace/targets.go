@@ -140,8 +140,8 @@ func (t *targets) hold(n int64, key uint64, retryAfter time.Duration) {
 	if h.until > n {
 		h.until = max(h.until, n+int64(retryAfter))
 	} else {
-		wait := min(targetWait<<min(h.times, 10), targetWaitMax)
-		h.times++
+		wait := min(targetWait<<h.times, targetWaitMax)
+		h.times = min(h.times+1, 10) // from the seventh on it is an hour
 		h.until = n + int64(max(wait, retryAfter))
 	}
 	t.holds.put(n, key, h)
@@ -186,7 +186,7 @@ func (a *aging[V]) get(key uint64) (V, bool) {
 
 func (a *aging[V]) put(n int64, key uint64, v V) {
 	late := n-a.since >= int64(a.memory)
-	if _, there := a.young[key]; a.young == nil || late || !there && len(a.young) >= max(1, a.most/2) {
+	if _, there := a.young[key]; a.young == nil || late || !there && len(a.young) >= a.most/2 {
 		if !late {
 			a.forgotten += uint64(len(a.old))
 		}
