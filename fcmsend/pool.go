@@ -252,7 +252,7 @@ func (p *pool) grant() {
 // failure one at a time. The lock is held.
 func (p *pool) dialAsNeeded() {
 	room := max(1, min(p.room, p.limit()))
-	for len(p.waiters) > p.dials*room && !p.closed && p.dials+p.counted() < p.opt.MaxConnections &&
+	for len(p.waiters) > p.dials*room && p.dials+p.counted() < p.opt.MaxConnections &&
 		!time.Now().Before(p.notBefore) && (p.failures == 0 || p.dials == 0) {
 		p.dials++
 		p.running.Go(p.dial)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -189,6 +190,54 @@ func TestConnectionsThatEndAtOnceAreNoStorm(t *testing.T) {
 	})
 }
 
+func TestR_F9_HalfAMinuteIsTheLongestWait(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		w.setFail(errors.New("nobody answers"))
+		s := w.sender(nil)
+		for range 100 {
+			send(t, s, toToken()).wantError(fcm.Unavailable, false)
+			time.Sleep(30 * time.Second)
+		}
+		if n := len(w.dialled()); n != 100 {
+			t.Errorf("%d dials, want one each half a minute", n)
+		}
+	})
+}
+
+func TestAConnectionThatComesAfterCloseIsClosed(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		l := w.host("fcm.example:8080")
+		late := make(chan struct{})
+		opt := w.options(&fcmsend.Options{Endpoint: plainEndpoint})
+		opt.Dial = func(_ context.Context, network, address string) (net.Conn, error) {
+			<-late // whatever the context says
+			return w.dial(context.WithoutCancel(t.Context()), network, address)
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := send(t, s, toToken())
+		synctest.Wait()
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			s.Close()
+		}()
+		p.wantError(fcm.Unavailable, false)
+		close(late)
+		nc, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.SetReadDeadline(time.Now().Add(time.Minute))
+		if n, err := nc.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d bytes, %v; want the connection closed", n, err)
+		}
+		<-closed
+	})
+}
+
 // Three connections in a row may end before an answer, as often as one answers
 // in between; the fourth makes everybody wait.
 func TestConnectionsThatAnswerBreakTheRowOfThoseThatDoNot(t *testing.T) {
@@ -237,7 +286,7 @@ func TestWhoFindsNoConnectionThatTakesMoreIsToldSo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(t *testing.T, w *far) {
-				s := w.sender(&fcmsend.Options{QuietAfter: time.Hour, IdleTimeout: time.Hour})
+				s := w.sender(&fcmsend.Options{MaxConnections: 1, QuietAfter: time.Hour, IdleTimeout: time.Hour})
 				busy := send(t, s, toToken())
 				conn := w.conn()
 				r := conn.request()
