@@ -404,6 +404,20 @@ func TestHTTP1AConnectionOfTheLastAnswerIsNotWrittenTo(t *testing.T) {
 	})
 }
 
+func TestHTTP1ConnectionsOnWhichNothingIsAnsweredAreRare(t *testing.T) {
+	playH1(t, nil, func(t *testing.T, w *h1far, s *fcmsend.Sender) {
+		for range 4 {
+			p := send(t, s, toToken())
+			w.conn().request()
+			p.wantError(fcm.Unavailable, true)
+		}
+		p := send(t, s, toToken())
+		if err := p.wantError(fcm.Unavailable, false); p.took != 0 || !strings.Contains(err.Error(), "before anything is answered") {
+			t.Errorf("told after %v: %v", p.took, err)
+		}
+	})
+}
+
 // Nobody is to blame for callers who leave.
 func TestHTTP1CallersWhoLeaveHoldNobody(t *testing.T) {
 	for name, leave := range map[string]error{"they are told to": nil, "for a cause of their own": errors.New("enough")} {

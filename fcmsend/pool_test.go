@@ -309,6 +309,56 @@ func TestWhoFindsNoConnectionThatTakesMoreIsToldSo(t *testing.T) {
 	}
 }
 
+func TestWhoWaitsForAPlaceNeedNotWaitForWhatIsLeaving(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{MaxConnections: 1, StreamsPerConnection: 1})
+		busy := send(t, s, toToken())
+		conn := w.conn()
+		r := conn.request()
+		waits := send(t, s, toToken())
+		waits.wantPending()
+		conn.goAway(1, http2.ErrCodeNo, "")
+		w.conn().request().accept()
+		if waits.wantAccepted(); waits.took != 0 {
+			t.Errorf("took %v", waits.took)
+		}
+		r.accept()
+		busy.wantAccepted()
+	})
+}
+
+func TestWhoWaitsForADialTakesTheConnectionThatSpeaksAgain(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		opt := w.options(&fcmsend.Options{MaxConnections: 1, QuietAfter: time.Hour, DialTimeout: time.Hour})
+		first := true
+		opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if first {
+				first = false
+				return w.dial(ctx, network, address)
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request()
+		p.wantError(fcm.Unavailable, true)
+		p = send(t, s, toToken())
+		p.wantPending()
+		conn.noRequest()
+		conn.write(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) })
+		conn.request().accept()
+		if p.wantAccepted(); p.took != 0 {
+			t.Errorf("took %v", p.took)
+		}
+	})
+}
+
 func TestCloseEndsADialAndNothingIsDialledAfter(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		opt := w.options(&fcmsend.Options{DialTimeout: time.Hour})

@@ -306,6 +306,18 @@ func TestS_46_OneLimitIsComplainedOfOnEachConnection(t *testing.T) {
 	})
 }
 
+func TestS_46_OneStreamIsTheLeast(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{StreamsPerConnection: 1})
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request()
+		conn.goAway(0, http2.ErrCodeProtocol, "exceeded_max_concurrent_streams")
+		w.conn().request().accept()
+		p.wantAccepted()
+	})
+}
+
 func TestS_46_TwiceAsManyStreamsAreTriedEachTenMinutes(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		s := w.sender(&fcmsend.Options{MaxConnections: 1, StreamsPerConnection: 70, IdleTimeout: 2 * time.Hour, RequestTimeout: time.Hour})
