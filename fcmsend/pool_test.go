@@ -243,35 +243,56 @@ func TestAConnectionThatComesAfterCloseIsClosed(t *testing.T) {
 func TestConnectionsThatAnswerBreakTheRowOfThoseThatDoNot(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		s := w.sender(nil)
-		for range 4 {
-			p := send(t, s, toToken())
-			for range 3 {
-				conn := w.conn()
-				conn.request()
-				conn.goAway(0, http2.ErrCodeNo, "")
-				conn.nc.Close()
-			}
-			conn := w.conn()
-			conn.request().accept()
-			p.wantAccepted()
-			if p.took != 0 {
-				t.Errorf("took %v", p.took)
-			}
+		end := func(conn *farConn) {
 			conn.nc.Close()
 			synctest.Wait()
 		}
-		p := send(t, s, toToken())
-		for range 4 {
+		row := func(length int) {
+			t.Helper()
+			for range length {
+				p := send(t, s, toToken())
+				p.wantPending()
+				conn := w.conn()
+				conn.request()
+				end(conn)
+				p.wantError(fcm.Unavailable, true)
+			}
+		}
+		answered := func() {
+			t.Helper()
+			p := send(t, s, toToken())
 			p.wantPending()
 			conn := w.conn()
-			conn.request()
-			conn.goAway(0, http2.ErrCodeNo, "")
-			conn.nc.Close()
+			conn.request().accept()
+			p.wantAccepted()
+			end(conn)
 		}
+		for range 4 {
+			row(3)
+			answered()
+		}
+		row(4)
+		p := send(t, s, toToken())
 		if err := p.wantError(fcm.Unavailable, false); p.took != 0 || !strings.Contains(err.Error(), "before anything is answered") {
 			t.Errorf("told after %v: %v", p.took, err)
 		}
 		w.noConn()
+		time.Sleep(time.Second) // the first wait is no longer
+		answered()
+	})
+}
+
+func TestAConnectionThatNobodyUsesIsClosedAtGoAway(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request().accept()
+		p.wantAccepted()
+		conn.goAway(1, http2.ErrCodeNo, "")
+		if !conn.isOver() {
+			t.Error("it is still there")
+		}
 	})
 }
 
