@@ -131,7 +131,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if f := h.opt.Events.Gone; f != nil {
 			f(project)
 		}
-		return
+		// Returning would answer 200 with nothing in it, and whoever closed only
+		// one half of the connection reads on.
+		panic(http.ErrAbortHandler)
 	}
 	answer(w, q, results)
 }

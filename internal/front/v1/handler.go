@@ -149,6 +149,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if f := h.opt.Events.Gone; f != nil {
 			f(project)
 		}
+		// Returning would answer 200 with nothing in it, and whoever closed only
+		// one half of the connection reads on.
+		panic(http.ErrAbortHandler)
 	case o.err != nil:
 		if o.wait > 0 {
 			w.Header().Set("Retry-After", seconds(o.wait))
