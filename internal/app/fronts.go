@@ -110,7 +110,10 @@ func (a *App) makeWeb(cfg *config.Config) error {
 		IdleTimeout: l.HTTPIdleTimeout, MaxHeaderBytes: l.HTTPHeaderBytes,
 		// TLS ends in the listener: h2wire stands between it and the server.
 		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * to anybody
-		Protocols:                    h2wire.Protocols(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: l.HTTPStreams},
+		Protocols:                    h2wire.Protocols(),
+		// Over HTTP/2 WriteTimeout resets streams; the connection whose client reads
+		// nothing ends by WriteByteTimeout alone.
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: l.HTTPStreams, WriteByteTimeout: l.HTTPWriteTimeout},
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	if cfg.HTTP.OwnTLS || cfg.HTTP.TLS.CertFile != "" {
