@@ -66,7 +66,7 @@ func (a *App) listen() (*listening, error) {
 	}
 	limit := newConnectionLimit(a.cfg.Limits.HTTPConnections, func() { a.obs.LimitHit("http_connections") })
 	for i := range l.web {
-		l.web[i] = h2wire.NewListener(limit.listener(l.web[i]), a.webTLS, nil)
+		l.web[i] = h2wire.NewListener(limit.listener(l.web[i]), a.webTLS, &h2wire.Options{Failed: a.obs.NoHTTP})
 	}
 	return l, nil
 }

@@ -131,6 +131,31 @@ func TestR_A34_HandshakesThatTakeTooLong(t *testing.T) {
 	}
 }
 
+// Whoever wonders why a sender never comes through finds a line at debug.
+func TestConnectionsThatComeToNothingAreLogged(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ tls, begin, want string }{
+		{"true", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "first record does not look like a TLS handshake"},
+		{"false", "\x16\x03\x01\n", "TLS on a port without it"},
+	} {
+		r := run(t, settings(t, map[string]string{"http.own_tls": tt.tls}))
+		conn, err := net.Dial("tcp", r.addr.HTTP[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, tt.begin); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, conn); err != nil {
+			t.Error(err)
+		}
+		until(t, "there is a line", func() bool {
+			return strings.Contains(r.log.String(), `msg="an HTTP connection came to nothing" address=`+conn.LocalAddr().String()+" err=") && strings.Contains(r.log.String(), tt.want)
+		})
+	}
+}
+
 func TestConnectionsBeyondTheLimitWait(t *testing.T) {
 	t.Parallel()
 	r := run(t, settings(t, map[string]string{"limits.http_connections": "2"}), overFCM(simulator(t)))

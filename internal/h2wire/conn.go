@@ -24,6 +24,10 @@ const (
 
 // Options are what is optional about a [Conn]. The zero value mends only.
 type Options struct {
+	// Failed tells, at most once for each connection, that no HTTP came about on
+	// it: the handshake of TLS failed, or TLS came where there is none. It is
+	// called on the goroutine that reads, and must be quick.
+	Failed func(remote net.Addr, why error)
 	// MaxStreams is how many streams a client may have open at a time. It is
 	// announced in place of the server's number, which should be larger. A
 	// client that opens more gets GOAWAY with PROTOCOL_ERROR and the text
@@ -58,11 +62,14 @@ const (
 	// goodbyeTime is how long a client may take to close a connection that
 	// takes nothing more. Closing at once could destroy what was sent last.
 	goodbyeTime = time.Second
+	// recordHandshake is the first byte of a client that speaks TLS (RFC 8446, 5.1).
+	recordHandshake = 0x16
 )
 
 var (
 	errEnded = errors.New("h2wire: the connection was ended by GOAWAY")
 	errDeaf  = errors.New("h2wire: the client does not read what it is told")
+	errTLS   = errors.New("h2wire: TLS on a port without it")
 )
 
 // A Conn is a connection with the layer on it. One goroutine may read at a time
@@ -119,6 +126,7 @@ type input struct {
 	left  int   // bytes of a frame's payload that pass, or are dropped
 	drop  bool  // they are dropped
 	err   error // to be returned behind ready
+	told  bool  // that no HTTP came about
 }
 
 type inputMode uint8
@@ -236,6 +244,9 @@ func (c *Conn) sniff() {
 			return
 		}
 		if in.buf[in.r+n-1] != preface[n-1] {
+			if _, ok := c.Conn.(*tls.Conn); !ok && n == 1 && in.buf[in.r] == recordHandshake {
+				c.failed(errTLS) // and the server answers 400
+			}
 			in.mode = raw
 			return
 		}
@@ -275,8 +286,8 @@ func (c *Conn) frame() {
 // ending makes of an error of reading the one that the server gets. What ended
 // by GOAWAY is read to its end first, so that the client gets to see it.
 func (c *Conn) ending(err error) error {
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		c.answerPlain(err)
+	if t, ok := c.Conn.(*tls.Conn); ok && !t.ConnectionState().HandshakeComplete {
+		c.failed(err)
 	}
 	if !errors.Is(err, errEnded) {
 		return err
@@ -287,8 +298,21 @@ func (c *Conn) ending(err error) error {
 	return io.EOF
 }
 
+// failed tells that no HTTP came about, once: a server that gets an error may
+// read again.
+func (c *Conn) failed(why error) {
+	if c.in.told {
+		return
+	}
+	c.in.told = true
+	answerPlain(why)
+	if c.opt.Failed != nil {
+		c.opt.Failed(c.RemoteAddr(), why)
+	}
+}
+
 // answerPlain tells a client that spoke HTTP without TLS what it did.
-func (c *Conn) answerPlain(err error) {
+func answerPlain(err error) {
 	var re tls.RecordHeaderError
 	if !errors.As(err, &re) || re.Conn == nil {
 		return

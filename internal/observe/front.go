@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -70,6 +71,11 @@ func (f *Front) Refused(address, project string, status int) {
 		return
 	}
 	f.o.log.Debug("a request was refused", keyFront, f.name, keyAddress, address, keyProject, project, "status", status)
+}
+
+// NoHTTP tells of a connection to the HTTP fronts on which none came about.
+func (o *Observer) NoHTTP(remote net.Addr, why error) {
+	o.log.Debug("an HTTP connection came to nothing", from(remote), problem(why))
 }
 
 // Gone tells of an HTTP sender that left before its answer.
