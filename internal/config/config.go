@@ -153,10 +153,10 @@ func (l *Limits) settings() []setting {
 		{key: "http_connections", to: &l.HTTPConnections, def: "10000", doc: "Connections to the HTTP fronts. At the bound new ones wait."},
 		{key: "admin_connections", to: &l.AdminConnections, def: "100", doc: "Connections to the admin listener. At the bound new ones wait, those of probes too."},
 		{key: "http_streams", to: &l.HTTPStreams, def: "100", doc: "HTTP/2 streams on one connection."},
-		{key: "http_header_bytes", to: &l.HTTPHeaderBytes, def: "16384", doc: "Bytes of a request's headers. Beyond: 431."},
+		{key: "http_header_bytes", to: &l.HTTPHeaderBytes, def: "16384", doc: "Bytes of a request's headers. Beyond: 431, or over HTTP/2 the end of the connection."},
 		{key: "http_header_timeout", to: &l.HTTPHeaderTimeout, def: "5s", doc: "For reading a request's headers."},
 		{key: "http_read_timeout", to: &l.HTTPReadTimeout, def: "15s", doc: "For reading a whole request."},
-		{key: "http_write_timeout", to: &l.HTTPWriteTimeout, def: "30s", doc: "From a request's headers to the end of its answer; longer than verdict_timeout."},
+		{key: "http_write_timeout", to: &l.HTTPWriteTimeout, def: "30s", doc: "From a request's headers to the end of its answer; an HTTP/2 connection whose client reads nothing ends within twice that. Longer than verdict_timeout."},
 		{key: "http_idle_timeout", to: &l.HTTPIdleTimeout, def: "1m", doc: "How long a connection may be idle."},
 	}
 }

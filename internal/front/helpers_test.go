@@ -131,7 +131,7 @@ func openAs(t *testing.T, d door, delay time.Duration, protocols *http.Protocols
 		IdleTimeout:                  60 * time.Second,
 		MaxHeaderBytes:               16 << 10,
 		ErrorLog:                     log.New(io.Discard, "", 0), // of floods it has much to say
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: 100},
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: 100, WriteByteTimeout: 30 * time.Second},
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.server.Serve(wrap(s.listener)) }()

@@ -190,6 +190,54 @@ func TestR_A35_TenThousandLinesOverHTTP2(t *testing.T) {
 	})
 }
 
+// A write timeout is one of streams over HTTP/2, and resets them, which is one
+// more frame behind those that are not read. The timeout of the connection counts
+// anew when a write got on a little before it was stuck.
+func TestR_A34_R_L10_WhoReadsNothingOverHTTP2IsCutOff(t *testing.T) {
+	atEachDoor(t, func(t *testing.T, d door) {
+		synctest.Test(t, func(t *testing.T) {
+			s := openHTTP2(t, d, 0)
+			p := connect(t, s)
+			start := time.Now()
+			var err error
+			for i := 0; err == nil; i++ {
+				err = p.WritePing(false, [8]byte{byte(i), byte(i >> 8)}) // it is answered
+				if i > 6000 {
+					time.Sleep(time.Second)
+				}
+				if time.Since(start) > 2*time.Minute {
+					t.Fatal("the connection lives on")
+				}
+			}
+			if since := time.Since(start); since < 30*time.Second || since > 65*time.Second {
+				t.Errorf("it ended after %v", since)
+			}
+			s.serves2(t)
+			time.Sleep(5 * time.Second) // a server that has said goodbye closes a second later
+		})
+	})
+}
+
+// A line that is longer than all may be together is not decoded at all, and what
+// follows could not be either: the connection ends.
+func TestR_A35_R_L10_ALineBeyondTheBoundOverHTTP2(t *testing.T) {
+	atEachDoor(t, func(t *testing.T, d door) {
+		synctest.Test(t, func(t *testing.T) {
+			s := openHTTP2(t, d, 0)
+			p := connect(t, s)
+			stream, err := p.begin("x", strings.Repeat("y", 17_000))
+			if end := p.await(stream); err != nil || end.goAway != http2.ErrCodeCompression {
+				t.Errorf("got %+v, %v", end, err)
+			}
+			if n := len(s.lane.recipients()); n > 0 {
+				t.Errorf("%d sent", n)
+			}
+			s.serves2(t)
+			time.Sleep(5 * time.Second) // a server that has said goodbye closes a second later
+		})
+	})
+}
+
 // Streams beyond the hundredth are refused, and those that are open get their
 // answers.
 func TestR_A36_R_L12_AHundredStreamsAndNoMore(t *testing.T) {
