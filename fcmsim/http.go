@@ -243,11 +243,12 @@ func goAway(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Connection", "close")
 }
 
-// pause holds an answer back, until a shutdown at most, and reports whether whoever
-// asked is still there.
-func (s *Sim) pause(r *http.Request, wait time.Duration) bool {
+// pause holds an answer back, until a shutdown at most. Where whoever asked has
+// left it ends the request without one: a handler that returns has answered 200,
+// to which somebody may listen who closed one half of the connection.
+func (s *Sim) pause(r *http.Request, wait time.Duration) {
 	if wait <= 0 {
-		return true
+		return
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -255,9 +256,8 @@ func (s *Sim) pause(r *http.Request, wait time.Duration) bool {
 	case <-timer.C:
 	case <-s.web.closing:
 	case <-r.Context().Done():
-		return false
+		panic(http.ErrAbortHandler)
 	}
-	return true
 }
 
 // shutdownHTTP lets requests end, until ctx does. What a delay holds back is

@@ -102,9 +102,7 @@ func (s *Sim) sendLegacy(w http.ResponseWriter, r *http.Request, req *legacyRequ
 		group = s.legacyGroup(req.to)
 	}
 	results, wait := s.legacyTokens(r, req, to, group)
-	if !s.pause(r, wait) {
-		return
-	}
+	s.pause(r, wait)
 	if req.plain {
 		if code := results[0].Error; code != "" {
 			writeLegacyText(w, http.StatusOK, "Error="+code)
@@ -165,9 +163,7 @@ func (s *Sim) sendLegacyTopic(w http.ResponseWriter, r *http.Request, req *legac
 	m := req.message
 	m.To = req.to
 	code, wait := s.legacyMessage(r, &m, nil)
-	if !s.pause(r, wait) {
-		return
-	}
+	s.pause(r, wait)
 	switch {
 	case legacyStatus(&m, code) != http.StatusOK && req.plain:
 		writeLegacyText(w, legacyStatus(&m, code), "Error="+code)

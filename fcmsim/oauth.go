@@ -207,9 +207,7 @@ func (s *Sim) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	do := s.tokenFault()
-	if !s.pause(r, do.Delay) {
-		return
-	}
+	s.pause(r, do.Delay)
 	if do.Status != 0 {
 		code := "internal_failure"
 		if do.Status < 500 {

@@ -186,9 +186,7 @@ func (s *Sim) answerSend(w http.ResponseWriter, r *http.Request, a *answer, comp
 	if a.do.Delay > 0 {
 		delay = a.do.Delay
 	}
-	if !s.pause(r, delay) {
-		return
-	}
+	s.pause(r, delay)
 	switch {
 	case a.do.Cut:
 		resetConn(r.Context())
