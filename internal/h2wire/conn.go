@@ -244,7 +244,7 @@ func (c *Conn) sniff() {
 			return
 		}
 		if in.buf[in.r+n-1] != preface[n-1] {
-			if _, ok := c.Conn.(*tls.Conn); !ok && n == 1 && in.buf[in.r] == recordHandshake {
+			if _, ok := c.Conn.(*tls.Conn); !ok && in.buf[in.r] == recordHandshake {
 				c.failed(errTLS) // and the server answers 400
 			}
 			in.mode = raw

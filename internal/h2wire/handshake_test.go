@@ -53,6 +53,7 @@ func TestConnectionsOnWhichNoHTTPComesAbout(t *testing.T) {
 			"", `tls: client requested unsupported application protocols (["spdy/3"])`,
 		},
 		{"a client that says nothing", config, say(""), "", "i/o timeout"},
+		{"a client that says nothing behind its handshake", config, handshake(&tls.Config{ServerName: "localhost", RootCAs: ca.Pool()}), "", ""},
 		{"TLS on a port without it", nil, handshake(&tls.Config{InsecureSkipVerify: true}), "", "h2wire: TLS on a port without it"},
 		{"HTTP on a port without TLS", nil, say("GET / HTTP/1.0\r\n\r\n"), "", ""},
 		{"nothing on a port without TLS", nil, say(""), "", ""},
