@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/internal/ccstest"
@@ -29,7 +30,9 @@ func TestConnectionsOnWhichNoHTTPComesAbout(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{cert}}
+	now := time.Now() // a bubble's clock is far behind the certificate's
 	handshake := func(config *tls.Config) func(net.Conn) {
+		config.Time = func() time.Time { return now }
 		return func(c net.Conn) { _ = tls.Client(c, config).Handshake() }
 	}
 	say := func(text string) func(net.Conn) {
@@ -59,43 +62,45 @@ func TestConnectionsOnWhichNoHTTPComesAbout(t *testing.T) {
 		{"nothing on a port without TLS", nil, say(""), "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			told := make(chan string, 10)
-			l := ccstest.Listen()
-			srv := &http.Server{
-				Handler: http.HandlerFunc(echo), Protocols: h2wire.Protocols(), ReadHeaderTimeout: 300 * time.Millisecond,
-			}
-			served := make(chan error, 1)
-			go func() {
-				served <- srv.Serve(h2wire.NewListener(l, tt.config, &h2wire.Options{Failed: func(addr net.Addr, err error) {
-					told <- fmt.Sprint(addr, ": ", err)
-				}}))
-			}()
-			conn, err := l.Dial(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			tt.client(conn)
-			got, _ := io.ReadAll(conn) // a client of TLS may have closed it
-			if tt.want != "" && string(got) != tt.want {
-				t.Errorf("the client got %q", got)
-			}
-			if err := srv.Close(); err != nil {
-				t.Error(err)
-			}
-			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-				t.Error(err)
-			}
-			var all []string
-			if tt.err != "" {
-				all = append(all, <-told)
-			}
-			for len(told) > 0 {
-				all = append(all, <-told)
-			}
-			if want := "pipe: "; tt.err != "" && (len(all) != 1 || !strings.HasPrefix(all[0], want) || !strings.Contains(all[0], tt.err)) || tt.err == "" && len(all) > 0 {
-				t.Errorf("the program was told %q", all)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				told := make(chan string, 10)
+				l := ccstest.Listen()
+				srv := &http.Server{
+					Handler: http.HandlerFunc(echo), Protocols: h2wire.Protocols(), ReadHeaderTimeout: 5 * time.Second,
+				}
+				served := make(chan error, 1)
+				go func() {
+					served <- srv.Serve(h2wire.NewListener(l, tt.config, &h2wire.Options{Failed: func(addr net.Addr, err error) {
+						told <- fmt.Sprint(addr, ": ", err)
+					}}))
+				}()
+				conn, err := l.Dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				tt.client(conn)
+				got, _ := io.ReadAll(conn) // a client of TLS may have closed it
+				if tt.want != "" && string(got) != tt.want {
+					t.Errorf("the client got %q", got)
+				}
+				if err := srv.Close(); err != nil {
+					t.Error(err)
+				}
+				if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+					t.Error(err)
+				}
+				var all []string
+				if tt.err != "" {
+					all = append(all, <-told)
+				}
+				for len(told) > 0 {
+					all = append(all, <-told)
+				}
+				if want := "pipe: "; tt.err != "" && (len(all) != 1 || !strings.HasPrefix(all[0], want) || !strings.Contains(all[0], tt.err)) || tt.err == "" && len(all) > 0 {
+					t.Errorf("the program was told %q", all)
+				}
+			})
 		})
 	}
 }
