@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,12 +142,7 @@ func TestS_43_HTTP1HasAConnectionForEachCallUpToTheBound(t *testing.T) {
 func TestS_43_HTTP1DialsForEachCallWithoutWaitingForTheFirst(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		opt := w.options(&fcmsend.Options{Endpoint: plainEndpoint, MaxConnections: 7})
-		var dials atomic.Int32
-		opt.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			dials.Add(1)
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
+		dials := dialNowhere(opt)
 		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
 		if err != nil {
 			t.Fatal(err)

@@ -380,15 +380,21 @@ func TestWhoWaitsForADialTakesTheConnectionThatSpeaksAgain(t *testing.T) {
 	})
 }
 
+// dialNowhere has dials last until they are given up, and counts them.
+func dialNowhere(opt *fcmsend.Options) *atomic.Int32 {
+	dials := new(atomic.Int32)
+	opt.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dials.Add(1)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return dials
+}
+
 func TestCloseEndsADialAndNothingIsDialledAfter(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		opt := w.options(&fcmsend.Options{DialTimeout: time.Hour})
-		var dials atomic.Int32
-		opt.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			dials.Add(1)
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
+		dials := dialNowhere(opt)
 		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
 		if err != nil {
 			t.Fatal(err)
