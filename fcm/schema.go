@@ -55,8 +55,9 @@ const (
 	fcmPrefix  = "google.firebase.fcm.v1."
 )
 
-// enums are the names of each enumeration, in the order of their numbers. A request may use others, which a
-// newer revision may know, unless it is read strictly.
+// enums are the names of each enumeration, in the order of their numbers. A
+// request may use others, which a newer revision may know, unless it is read
+// strictly.
 var enums = map[string][]string{
 	"AndroidMessagePriority":                     {"NORMAL", "HIGH"},
 	"AndroidNotification.NotificationPriority":   notificationPriorities,

@@ -59,9 +59,14 @@ func Hold(dataDir string) (release func(), err error) {
 	return func() { _ = lock.Close() }, nil
 }
 
-// dataDirError says what to do about an error of the file system, which has the
-// path.
+// dataDirError adds to an error of the file system, which has the path, what to
+// do about it.
 func dataDirError(err error) error {
+	return fmt.Errorf("app: data_dir: %w: %s", err, DataDirFix(err))
+}
+
+// DataDirFix says what to do about a data directory that cannot be used, for err.
+func DataDirFix(err error) string {
 	do := "mend that"
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
@@ -69,7 +74,7 @@ func dataDirError(err error) error {
 	case errors.Is(err, syscall.ENOSPC):
 		do = "make room there"
 	}
-	return fmt.Errorf("app: data_dir: %w: %s, or give another with --data-dir", err, do)
+	return do + ", or give another with --data-dir"
 }
 
 var holderLine = regexp.MustCompile(`^([0-9]{1,10}) ([A-Za-z0-9._-]{0,255})\n$`)

@@ -32,8 +32,8 @@ func BookPath(dataDir string) string { return filepath.Join(dataDir, bookFile) }
 
 // ReadBook reads the projects of the data directory, as they stand there; without
 // a file there are none. An empty file is an error: a full disk or an editor leaves
-// one, and a server that runs would forget all its keys. The error is [Problems]. What can be told only beside the
-// configuration, [Config.WithBook] checks.
+// one, and a server that runs would forget all its keys. The error is [Problems].
+// What can be told only beside the configuration, [Config.WithBook] checks.
 func (c *Config) ReadBook() (*Book, error) {
 	b := &Book{places: make(map[string]string)}
 	path := BookPath(c.DataDir)

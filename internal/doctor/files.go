@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"penstock/internal/app"
 	"penstock/internal/config"
@@ -51,12 +50,8 @@ func (x *examiner) dataDir() Finding {
 		err = tryToWrite(dir)
 	}
 	if err != nil {
-		do := "let the user that Penstock runs as own it"
-		if errors.Is(err, syscall.ENOSPC) {
-			do = "make room there"
-		}
 		f.Result, f.Text = Bad, "it cannot be written: "+err.Error()
-		f.Fix = fmt.Sprintf("%s, or give another with --data-dir; this one is named by %s", do, x.cfg.Place("data_dir"))
+		f.Fix = fmt.Sprintf("%s; this one is named by %s", app.DataDirFix(err), x.cfg.Place("data_dir"))
 	}
 	return f
 }
