@@ -130,25 +130,32 @@ func TestWhoeverWritesTwoBatchesFirstDoesNotDeadlock(t *testing.T) {
 }
 
 func TestConcurrentWritesDoNotMix(t *testing.T) {
-	near, far := pipe(t)
-	const writers, size = 8, 3 * buffer / 2
-	for i := range writers {
-		go near.Write(bytes.Repeat([]byte{byte('a' + i)}, size))
-	}
-	block := make([]byte, size)
-	seen := map[byte]bool{}
-	for range writers {
-		if _, err := io.ReadFull(far, block); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		near, far := pipe(t)
+		const writers, size = 8, 3 * buffer / 2
+		for i := range writers {
+			go near.Write(bytes.Repeat([]byte{byte('a' + i)}, size))
 		}
-		if n := bytes.Count(block, block[:1]); n != size {
-			t.Fatalf("a write of %d × %q was cut after %d bytes of it", size, block[0], n)
+		seen := map[byte]bool{}
+		for range writers {
+			block := make([]byte, size)
+			for rest := block; len(rest) > 0; rest = rest[256:] {
+				// Whoever has something to write waits for the room that this
+				// read makes, so each read gives the wrong one a chance.
+				synctest.Wait()
+				if _, err := io.ReadFull(far, rest[:256]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := bytes.Count(block, block[:1]); n != size {
+				t.Fatalf("a write of %d × %q was cut after %d bytes of it", size, block[0], n)
+			}
+			seen[block[0]] = true
 		}
-		seen[block[0]] = true
-	}
-	if len(seen) != writers {
-		t.Errorf("%d writers were heard; want %d", len(seen), writers)
-	}
+		if len(seen) != writers {
+			t.Errorf("%d writers were heard; want %d", len(seen), writers)
+		}
+	})
 }
 
 func TestDeadlines(t *testing.T) {
