@@ -519,7 +519,7 @@ func TestNobodyDialsOnceThePoolEnds(t *testing.T) {
 		"by Close, twice":  func(p *client) { go p.Close(); p.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 4000 { // which goroutine is first is chance
+			for range 100 { // which goroutine is first is chance
 				play(t, func(t *testing.T, srv *server) {
 					p, st := srv.bound(nil)
 					go func() {
@@ -538,6 +538,21 @@ func TestNobodyDialsOnceThePoolEnds(t *testing.T) {
 			}
 		})
 	}
+	t.Run("seen before Run's context has ended", func(t *testing.T) {
+		play(t, func(t *testing.T, srv *server) {
+			srv.setRefuse(errors.New("no route"))
+			p, err := ccsclient.NewPool(endpoint, credentials, srv.options(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			ccsclient.KeepAfterEnd(ctx, p)
+			if n := len(srv.dialled()); n != 0 {
+				t.Errorf("%d dials, want none", n)
+			}
+		})
+	})
 }
 
 func TestDrainingWhileTheDialFails(t *testing.T) {
