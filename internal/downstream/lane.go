@@ -58,18 +58,15 @@ func (l *Lane) VerdictTimeout() time.Duration { return l.opt.VerdictTimeout }
 // what waits, cuts the tries under way, whose outcome is then mostly unknown,
 // waits for them, and returns ctx's error.
 func (l *Lane) Run(ctx context.Context) error {
-	now := time.Now()
-	var t turn
 	l.mu.Lock()
 	if l.tries != nil {
 		l.mu.Unlock()
 		return errors.New("downstream: Run was called before")
 	}
 	l.tries, l.cut = context.WithCancel(context.WithoutCancel(ctx))
-	l.pump(now, &t)
 	l.mu.Unlock()
 	defer l.cut()
-	l.do(&t, now)
+	l.wake() // for those that were handed over before
 	select {
 	case <-ctx.Done():
 		l.shut()

@@ -43,6 +43,9 @@ func (l *Lane) Submit(m *Message, done func(Answer, error)) {
 		it.state = itemAnswered
 		t.tell(it, notSent(ErrBusy, 0))
 	default:
+		// Others' answers may come to be told here.
+		l.calls.Add(1)
+		defer l.calls.Done()
 		l.seq++
 		it.seq = l.seq
 		l.waiting.add(it)
@@ -137,6 +140,7 @@ func (l *Lane) wakeAt(at, wake time.Duration) {
 	}
 }
 
+// wake gives the messages that wait their turn, as far as there is one.
 func (l *Lane) wake() {
 	now := time.Now()
 	var t turn
