@@ -113,28 +113,28 @@ func File(path string) (Credentials, error) {
 }
 
 // Default finds the credentials of the machine: the file that
-// GOOGLE_APPLICATION_CREDENTIALS names, the one that gcloud wrote, or the
-// metadata server, whose host GCE_METADATA_HOST may change. The metadata server
-// is asked for the project at once, as long as ctx lasts.
+// GOOGLE_APPLICATION_CREDENTIALS names, the one that gcloud wrote, both followed
+// as [File] does, or the metadata server, whose host GCE_METADATA_HOST may
+// change. The metadata server is asked for the project at once, as long as ctx
+// lasts.
 func Default(ctx context.Context) (Credentials, error) {
-	if !hasDefaultFile() {
-		return machineCredentials(ctx)
+	if path := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS"); path != "" {
+		c, err := File(path)
+		if err != nil {
+			return nil, fmt.Errorf("GOOGLE_APPLICATION_CREDENTIALS: %w", err)
+		}
+		return c, nil
 	}
-	found, err := google.FindDefaultCredentials(ctx, Scope)
-	if err != nil || found.JSON == nil {
-		return nil, fmt.Errorf("fcmsend: find default credentials: %w", errNoDefault)
+	if path := gcloudFile(); path != "" {
+		return File(path)
 	}
-	return Inline(found.JSON)
+	return machineCredentials(ctx)
 }
 
 var errNoDefault = errors.New("there is no usable file and no metadata server")
 
-// hasDefaultFile reports whether there is a file that the library will read: its
-// own way to the metadata server knows no context.
-func hasDefaultFile() bool {
-	if os.Getenv("GOOGLE_APPLICATION_CREDENTIALS") != "" {
-		return true
-	}
+// gcloudFile is the path of the file that gcloud wrote; empty: there is none.
+func gcloudFile() string {
 	var base string
 	var err error
 	if runtime.GOOS == "windows" {
@@ -143,10 +143,13 @@ func hasDefaultFile() bool {
 		base = filepath.Join(base, ".config")
 	}
 	if err != nil {
-		return false
+		return ""
 	}
-	_, err = os.Stat(filepath.Join(base, "gcloud", "application_default_credentials.json"))
-	return err == nil
+	path := filepath.Join(base, "gcloud", "application_default_credentials.json")
+	if _, err = os.Stat(path); err != nil {
+		return ""
+	}
+	return path
 }
 
 // machineCredentials are those of the service account of the machine.

@@ -138,32 +138,63 @@ func TestTheMetadataServersAnswerMayHoldNoToken(t *testing.T) {
 	}
 }
 
-func TestS_18_TheFileOfTheEnvironmentWorksAlike(t *testing.T) {
+func TestS_17_S_18_TheFilesOfTheMachineWorkAlike(t *testing.T) {
 	token := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { giveToken(w, "from-file", 3599) }))
 	defer token.Close()
-	path := filepath.Join(t.TempDir(), "sa.json")
-	if err := os.WriteFile(path, serviceAccount(map[string]string{"token_uri": token.URL}), 0o600); err != nil {
-		t.Fatal(err)
+	write := func(t *testing.T, path string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, serviceAccount(map[string]string{"token_uri": token.URL}), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", path)
-	cred, err := fcmsend.Default(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	for name, path := range map[string]func(t *testing.T) string{
+		"the environment's": func(t *testing.T) string {
+			path := filepath.Join(t.TempDir(), "sa.json")
+			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", path)
+			return path
+		},
+		"gcloud's": func(t *testing.T) string {
+			home := t.TempDir()
+			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+			t.Setenv("HOME", home)
+			return filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := path(t)
+			write(t, path)
+			cred, err := fcmsend.Default(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			endpoint, seen := farOverHTTP(t)
+			s, err := fcmsend.New("", cred, &fcmsend.Options{Endpoint: endpoint})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if r, err := s.Send(t.Context(), toToken()); err != nil || r.Name == "" {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if got := <-seen; got != "Bearer from-file "+sendPath {
+				t.Errorf("asked for %q", got)
+			}
+			if file, err := fcmsend.File(path); err != nil || fmt.Sprintf("%T %[1]v", cred) != fmt.Sprintf("%T %[1]v", file) {
+				t.Errorf("it is not followed as a file's: %T", cred)
+			}
+		})
 	}
-	endpoint, seen := farOverHTTP(t)
-	s, err := fcmsend.New("", cred, &fcmsend.Options{Endpoint: endpoint})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if r, err := s.Send(t.Context(), toToken()); err != nil || r.Name == "" {
-		t.Fatalf("%+v, %v", r, err)
-	}
-	if got := <-seen; got != "Bearer from-file "+sendPath {
-		t.Errorf("asked for %q", got)
-	}
-	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(t.TempDir(), "missing"))
-	if _, err := fcmsend.Default(t.Context()); err == nil {
-		t.Error("credentials out of nothing")
+}
+
+func TestAMachineWhoseFileCannotBeReadSaysWhich(t *testing.T) {
+	onMachine(t, func(http.ResponseWriter, *http.Request) {})
+	missing := filepath.Join(t.TempDir(), "missing")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", missing)
+	_, err := fcmsend.Default(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "GOOGLE_APPLICATION_CREDENTIALS") || !strings.Contains(err.Error(), missing) {
+		t.Error(err)
 	}
 }

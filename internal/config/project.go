@@ -110,7 +110,7 @@ func (f *FCM) settings() []setting {
 	return []setting{
 		{key: "credentials_file", to: &f.CredentialsFile, path: true, doc: "A service account's JSON file, or another credential file of Google's. A changed file is taken over."},
 		{key: "credentials", to: &f.Credentials, doc: "The same JSON itself."},
-		{key: "application_default", to: &f.ApplicationDefault, def: "false", doc: "Google's application default credentials: GOOGLE_APPLICATION_CREDENTIALS, gcloud's, or the machine's."},
+		{key: "application_default", to: &f.ApplicationDefault, def: "false", doc: "Google's application default credentials: the file of GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, or the metadata server. A changed file is taken over."},
 		{key: "endpoint", to: &f.Endpoint, def: "https://fcm.googleapis.com", doc: "Where FCM is: a simulator's address, for instance."},
 		{key: "ca_file", to: &f.CAFile, path: true, doc: "Trust the CAs in this PEM file, and no others, for the endpoint and for tokens. Default: the system's."},
 		{key: "max_connections", to: &f.MaxConnections, def: "40", doc: "HTTP/2 connections at most; each carries as many messages at a time as FCM allows, 100."},
