@@ -11,7 +11,7 @@ import (
 	"penstock/internal/config"
 )
 
-// lookAgain is how often projects.json is looked at.
+// lookAgain is how often projects.json and the files with keys are looked at.
 const lookAgain = time.Second
 
 // openAll opens every project of the configuration. One that cannot be opened
@@ -43,21 +43,15 @@ func (a *App) closeProjects(ctx context.Context) {
 	all.Wait()
 }
 
-// watchProjects takes changes of projects.json over until ctx ends.
+// watchProjects takes changes of projects.json and of the files with keys over
+// until ctx ends.
 func (a *App) watchProjects(ctx context.Context) {
-	seen, broken, complaint := a.cfg.Book.Stamp(), false, ""
+	broken, complaint := false, ""
 	for pause(ctx, lookAgain) == nil {
-		stamp, err := config.BookStamp(a.cfg.DataDir)
-		if err == nil && stamp.Same(seen) && !broken {
+		if !broken && !a.cfg.Changed() {
 			continue
 		}
-		var cfg *config.Config
-		if err == nil {
-			if cfg, err = a.readBook(); err == nil {
-				stamp = cfg.Book.Stamp()
-			}
-			seen = stamp
-		}
+		cfg, err := a.readBook()
 		if err == nil {
 			err = a.apply(ctx, cfg)
 		}
@@ -67,7 +61,7 @@ func (a *App) watchProjects(ctx context.Context) {
 			a.log.Info("the changed projects are in use", "projects", len(cfg.AllProjects()))
 		} else if err.Error() != complaint {
 			complaint = err.Error()
-			a.log.Error("projects.json has changed, and not all of it can be used", "err", err)
+			a.log.Error("projects.json or a key's file has changed, and not all of it can be used", "err", err)
 		}
 	}
 }

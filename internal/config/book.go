@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ type Book struct {
 	Projects []*Project
 
 	places map[string]string
-	stamp  Stamp // of the file that was read
+	info   fs.FileInfo // of the file before it was read; nil: there was none
 }
 
 func (b *Book) settings() []setting {
@@ -38,10 +39,10 @@ func (c *Config) ReadBook() (*Book, error) {
 	b := &Book{places: make(map[string]string)}
 	path := BookPath(c.DataDir)
 	var err error
-	if b.stamp, err = BookStamp(c.DataDir); err != nil { // before it is read: a change meanwhile shows
+	if b.info, err = stat(path); err != nil { // before it is read: a change meanwhile shows
 		return nil, Problems{missing(err)}
 	}
-	if b.stamp.info == nil {
+	if b.info == nil {
 		return b, nil
 	}
 	l := loader{places: b.places}
@@ -94,9 +95,6 @@ func cloneAll(projects []*Project) []*Project {
 	}
 	return n
 }
-
-// Stamp tells which state of the file the book was read from.
-func (b *Book) Stamp() Stamp { return b.stamp }
 
 // WithKeysLeft is the configuration without those keys of its book that next has
 // no more. Nothing else is taken from next: it is for one that cannot be used as a

@@ -324,9 +324,17 @@ func TestDamagedBook(t *testing.T) {
 
 func TestEditorsWaitForEachOther(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	before, err := config.BookStamp(dir)
-	if err != nil {
-		t.Fatal(err)
+	asRead := func() *config.Config {
+		t.Helper()
+		b, err := in(dir).ReadBook()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &config.Config{DataDir: dir, Book: b}
+	}
+	before := asRead()
+	if before.Changed() {
+		t.Error("no book, and it has changed")
 	}
 	var editors sync.WaitGroup
 	for i := range 20 {
@@ -345,9 +353,9 @@ func TestEditorsWaitForEachOther(t *testing.T) {
 	if err != nil || len(b.Projects) != 20 {
 		t.Errorf("%d projects, %v", len(b.Projects), err)
 	}
-	after, err := config.BookStamp(dir)
-	if err != nil || after.Same(before) || !after.Same(after) || !before.Same(before) {
-		t.Errorf("the stamp did not notice: %v", err)
+	after := asRead()
+	if !before.Changed() || after.Changed() {
+		t.Errorf("changed: %v for who read before, %v for who read after", before.Changed(), after.Changed())
 	}
 	no := errors.New("no")
 	if err := in(dir).EditBook(func(b *config.Book) error { b.Projects = nil; return no }); !errors.Is(err, no) {
@@ -356,7 +364,48 @@ func TestEditorsWaitForEachOther(t *testing.T) {
 	if b, err := in(dir).ReadBook(); err != nil || len(b.Projects) != 20 {
 		t.Errorf("a failed change was written: %d projects, %v", len(b.Projects), err)
 	}
-	if now, err := config.BookStamp(dir); err != nil || !now.Same(after) {
-		t.Errorf("the stamp changed: %v", err)
+	if after.Changed() {
+		t.Error("it has changed though nothing was written")
+	}
+}
+
+func TestAChangedKeyFileIsSeen(t *testing.T) {
+	for name, text := range map[string]string{
+		"key":     "{projects: [{name: shop, sender_id: '1', project_id: shop-1, keys: [{name: a, secret_file: key}], transport: {fcm: {credentials_file: sa.json}}}]}",
+		"far-key": "{projects: [{name: shop, sender_id: '1', keys: [{name: a, secret_file: key}], transport: {ccs: {endpoint: 'h:1', key_file: far-key}}}]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := write(t, text)
+			c := p.good()
+			if c.Changed() {
+				t.Fatal("nothing has changed yet")
+			}
+			p.put("sa.json", `{"type":"external_account"}`, 0o600)
+			if c.Changed() {
+				t.Error("a sender follows its credentials itself")
+			}
+			path := filepath.Join(p.dir, name)
+			if err := os.Rename(path, path+".old"); err != nil {
+				t.Fatal(err)
+			}
+			if c.Changed() {
+				t.Error("a file that is being replaced is a change")
+			}
+			p.put(name, "psk_another-one-of-another-length", 0o600)
+			if !c.Changed() {
+				t.Error("a new file is none")
+			}
+			again, err := c.WithBook(c.Book)
+			if err != nil || again.Changed() || !c.Changed() {
+				t.Errorf("read again: %v", err)
+			}
+			p.put(name, "", 0o600)
+			if !again.Changed() {
+				t.Error("an emptied file is none")
+			}
+			if broken, err := c.WithBook(c.Book); err == nil || broken.Changed() {
+				t.Errorf("an empty key was taken: %v", err)
+			}
+		})
 	}
 }

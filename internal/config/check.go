@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -48,6 +49,7 @@ var (
 // check judges what was read, and reads the files that settings name.
 func (c *Config) check(problems *Problems) {
 	k := checker{c, problems, c.places}
+	c.keyFiles = make(map[string]fs.FileInfo)
 	if c.DataDir == "" {
 		k.wrong("data_dir", "is empty: give a directory")
 	} else if err := c.Private(c.DataDir); err != nil {
@@ -243,6 +245,9 @@ func (c checker) read(path, file string, into *Secret) {
 	if err := c.Private(file); err != nil {
 		c.wrong(path, "is %v", err)
 		return
+	}
+	if _, known := c.keyFiles[file]; into != nil && !known {
+		c.keyFiles[file], _ = stat(file) // what is wrong with it, reading tells
 	}
 	text, err := os.ReadFile(file)
 	switch {

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"io/fs"
+	"time"
+)
 
 // A Config is every setting, checked. Nobody changes it after [Load].
 type Config struct {
@@ -18,8 +21,9 @@ type Config struct {
 	Projects       []*Project // of the file and the environment
 	Book           *Book      // those of projects.json; never nil
 
-	places map[string]string        // where a value comes from, by path; the book has its own
-	env    func(name string) string // a variable of the environment
+	places   map[string]string        // where a value comes from, by path; the book has its own
+	env      func(name string) string // a variable of the environment
+	keyFiles map[string]fs.FileInfo   // files with server keys before they were first read; nil: there was none
 }
 
 func (c *Config) settings() []setting {

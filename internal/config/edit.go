@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -35,25 +34,4 @@ func (c *Config) EditBook(change func(*Book) error) error {
 		return err
 	}
 	return b.Write(c.DataDir)
-}
-
-// A Stamp tells whether a file has changed.
-type Stamp struct{ info fs.FileInfo }
-
-// BookStamp looks at the book of a data directory.
-func BookStamp(dataDir string) (Stamp, error) {
-	info, err := os.Stat(BookPath(dataDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Stamp{}, nil
-	}
-	return Stamp{info}, err
-}
-
-// Same reports whether nothing has changed since t. Each writing makes another
-// file, so that two in one instant are told apart.
-func (s Stamp) Same(t Stamp) bool {
-	if s.info == nil || t.info == nil {
-		return s.info == nil && t.info == nil
-	}
-	return os.SameFile(s.info, t.info) && s.info.ModTime().Equal(t.info.ModTime()) && s.info.Size() == t.info.Size()
 }
