@@ -18,7 +18,7 @@ func TestErrorsOfTheDataDirSayWhatToDo(t *testing.T) {
 		want  string
 	}{
 		{syscall.EACCES, "app: data_dir: mkdir /x: permission denied: let the user that Penstock runs as own it, or give another with --data-dir"},
-		{syscall.EROFS, "app: data_dir: mkdir /x: read-only file system: let the user that Penstock runs as own it, or give another with --data-dir"},
+		{syscall.EROFS, "app: data_dir: mkdir /x: read-only file system: mount it so that it can be written to, or give another with --data-dir"},
 		{syscall.ENOSPC, "app: data_dir: mkdir /x: no space left on device: make room there, or give another with --data-dir"},
 		{syscall.EIO, "app: data_dir: mkdir /x: input/output error: mend that, or give another with --data-dir"},
 	} {

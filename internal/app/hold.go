@@ -69,8 +69,10 @@ func dataDirError(err error) error {
 func DataDirFix(err error) string {
 	do := "mend that"
 	switch {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	case errors.Is(err, fs.ErrPermission):
 		do = "let the user that Penstock runs as own it"
+	case errors.Is(err, syscall.EROFS):
+		do = "mount it so that it can be written to"
 	case errors.Is(err, syscall.ENOSPC):
 		do = "make room there"
 	}
