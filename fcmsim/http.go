@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"penstock/internal/h2wire"
+	"penstock/internal/linger"
 )
 
 // maxConcurrentStreams is how many streams FCM allows on one HTTP/2 connection
@@ -99,7 +100,7 @@ func (s *Sim) newWeb() {
 	s.web.handed, s.web.closing = newHandoff(), make(chan struct{})
 	server := func() *http.Server {
 		return &http.Server{
-			Handler:           s.front(),
+			Handler:           linger.Handler(s.front()),
 			ReadHeaderTimeout: httpHeaderTimeout,
 			IdleTimeout:       httpIdleTimeout,
 			MaxHeaderBytes:    maxHTTPHeader,

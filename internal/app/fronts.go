@@ -17,6 +17,7 @@ import (
 	"penstock/internal/front/legacy"
 	"penstock/internal/front/v1"
 	"penstock/internal/h2wire"
+	"penstock/internal/linger"
 	"penstock/internal/translate"
 )
 
@@ -99,13 +100,13 @@ func (a *App) makeWeb(cfg *config.Config) error {
 	a.web = &http.Server{
 		// No mux: it would answer odd spellings of a path with redirects. Each
 		// front asks for a key before it looks at the path.
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Handler: linger.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.EscapedPath(), "/v1/") {
 				fresh.ServeHTTP(w, r)
 				return
 			}
 			old.ServeHTTP(w, r)
-		}),
+		})),
 		ReadHeaderTimeout: l.HTTPHeaderTimeout, ReadTimeout: l.HTTPReadTimeout, WriteTimeout: l.HTTPWriteTimeout,
 		IdleTimeout: l.HTTPIdleTimeout, MaxHeaderBytes: l.HTTPHeaderBytes,
 		// TLS ends in the listener: h2wire stands between it and the server.

@@ -112,6 +112,26 @@ func TestBadHTTP(t *testing.T) {
 	}
 }
 
+// Many clients write all of a request before they read a byte of the answer.
+func TestR_A37_WhoWritesAllBeforeReadingGetsTheAnswer(t *testing.T) {
+	t.Parallel()
+	r := run(t, settings(t, nil), overFCM(simulator(t)))
+	conn, err := net.Dial("tcp", r.addr.HTTP[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	const size = 15 << 20 // more than the buffers of both ends take
+	head := fmt.Sprintf("POST /fcm/send HTTP/1.1\r\nHost: x\r\nAuthorization: key=%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", serverKey, size)
+	if _, err := io.WriteString(conn, head+strings.Repeat(" ", size)); err != nil {
+		t.Fatalf("the request cannot be written: %v", err)
+	}
+	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
 func TestR_A34_HandshakesThatTakeTooLong(t *testing.T) {
 	t.Parallel()
 	r := run(t, settings(t, map[string]string{"http.own_tls": "true", "limits.http_header_timeout": "300ms"}))

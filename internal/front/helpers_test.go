@@ -24,6 +24,7 @@ import (
 	"penstock/internal/front/v1"
 	"penstock/internal/h2wire"
 	"penstock/internal/keys"
+	"penstock/internal/linger"
 )
 
 const goodKey = "psk_SHOPSHOPSHOPSHOP"
@@ -122,7 +123,7 @@ func openAs(t *testing.T, d door, delay time.Duration, protocols *http.Protocols
 	}
 	s := &site{door: d, lane: &lane{delay: delay}, listener: ccstest.Listen()}
 	s.server = &http.Server{
-		Handler:                      d.handler(ring, s.lane),
+		Handler:                      linger.Handler(d.handler(ring, s.lane)),
 		Protocols:                    protocols,
 		DisableGeneralOptionsHandler: true, // or "OPTIONS *" would be answered to anybody
 		ReadHeaderTimeout:            5 * time.Second,
