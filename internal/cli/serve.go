@@ -100,12 +100,13 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	src := c.sources(e)
 	if c.Sim {
-		dir, err := c.simDir(src)
-		if err != nil {
-			return err
-		}
-		if dir != "" {
+		if c.DataDir == "" { // then the file may name one
+			dir, err := os.MkdirTemp("", "penstock-serve-")
+			if err != nil {
+				return fmt.Errorf("serve: %w: give a directory with --data-dir", err)
+			}
 			defer e.temporary(dir)()
+			src.DataDir = dir
 		}
 		// A toy: its directory may be anybody's, its keys are worth nothing.
 		src.Flags["key_files_readable_by"] = "everyone"
@@ -186,20 +187,6 @@ func serveError(err error) error {
 		return &exitError{code: exitUsage, err: wrong}
 	}
 	return err
-}
-
-// simDir has the data directory of a simulation that names none made; it is
-// returned to be removed.
-func (c *serveCmd) simDir(src config.Sources) (string, error) {
-	if c.DataDir != "" || c.Config != "" {
-		return "", nil
-	}
-	dir, err := os.MkdirTemp("", "penstock-serve-")
-	if err != nil {
-		return "", fmt.Errorf("serve: %w: give a directory with --data-dir", err)
-	}
-	src.Flags["data_dir"] = dir
-	return dir, nil
 }
 
 // simProject is what the simulator's project is called.

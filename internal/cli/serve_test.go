@@ -220,6 +220,35 @@ func TestServeSimTakesAllThreeDialects(t *testing.T) {
 	}
 }
 
+// The data directory of a real server is not the one that a simulation falls back to.
+func TestServeSimWithAConfigurationHasADirectoryOfItsOwn(t *testing.T) {
+	t.Parallel()
+	named := filepath.Join(t.TempDir(), "named")
+	for name, tt := range map[string]struct {
+		settings string
+		named    bool
+	}{
+		"no data_dir": {"log: {level: info}\n", false},
+		"a data_dir":  {"data_dir: " + named + "\n", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "penstock.yaml")
+			if err := os.WriteFile(file, []byte(tt.settings), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p, l := startServe(t, "-c", file)
+			p.terminate().want(t, 0)
+			if in := filepath.Dir(l.CAFile) == named; in != tt.named {
+				t.Errorf("it is in %s", l.CAFile)
+			}
+			if _, err := os.Stat(l.CAFile); os.IsNotExist(err) == tt.named {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+}
+
 func TestServeSimExplainsItself(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "--sim")

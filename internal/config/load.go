@@ -28,6 +28,9 @@ type Sources struct {
 	// elsewhere, such as for flags. One that is neither here nor a setting's is a
 	// problem. Nil: it is passed over.
 	Variables []string
+	// DataDir is the data directory where nothing else says which; empty: the
+	// default of its setting.
+	DataDir string
 	// Coming is the name of a project that is about to be made: its variables may be
 	// there before it.
 	Coming string
@@ -41,6 +44,9 @@ const maxFile = 4 << 20
 func Load(src Sources) (*Config, error) {
 	c := &Config{places: make(map[string]string), Book: &Book{}}
 	setDefaults(c)
+	if src.DataDir != "" {
+		c.DataDir = src.DataDir
+	}
 	l := loader{places: c.places, book: c.Book}
 	if src.File != "" {
 		l.file(src.File, c)
