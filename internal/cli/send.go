@@ -60,6 +60,8 @@ type sendSummary struct {
 // are waited for, if --timeout does not end sooner.
 const sendGrace = 10 * time.Second
 
+var errEndedBySignal = &exitError{code: exitFailed, err: errors.New("ended by a signal before every message was sent")}
+
 // sendAhead is how many messages are handed over beyond the window, so that
 // the time that each one waits counts little against its timeout.
 const sendAhead = 100
@@ -104,7 +106,7 @@ SIGTERM and Ctrl-C hand nothing more over, wait up to 10 s for the answers to wh
 }
 
 func (c *sendCmd) Run(e *env) error {
-	source, total, err := c.messages(e.given)
+	source, total, err := c.messages(e.ctx, e.given)
 	if err != nil {
 		return err
 	}
@@ -243,7 +245,7 @@ func (s *sending) sendAll(source func() (*ccs.Downstream, error)) error {
 		waitUntil(s.handing, due)
 		due = latest(due.Add(gap), time.Now().Add(-maxLate))
 		if s.env.ctx.Err() != nil {
-			return &exitError{code: exitFailed, err: errors.New("ended by a signal before every message was sent")}
+			return errEndedBySignal
 		}
 		if s.handing.Err() != nil && s.sum.Sent > 0 {
 			return nil // the credentials were refused, or nothing answers: the first message says so

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -34,7 +37,7 @@ func (p *posting) startAt(fault fcmsim.Fault) {
 	if err := p.SetFault(fault); err != nil {
 		p.t.Fatal(err)
 	}
-	source, total, err := p.send.messages(map[string]bool{"to": true})
+	source, total, err := p.send.messages(p.t.Context(), map[string]bool{"to": true})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -170,4 +173,24 @@ func TestASignalWithNothingWrittenEndsSendAtOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A signal ends the wait for a pipe that nobody ends.
+func TestASignalEndsTheWaitForAPipe(t *testing.T) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	defer in.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	late := time.AfterFunc(10*time.Second, func() { in.Close() })
+	defer late.Stop()
+	if _, _, err := fileMessages(ctx, fmt.Sprintf("/dev/fd/%d", out.Fd())); !errors.Is(err, errEndedBySignal) {
+		t.Errorf("got %v", err)
+	}
+	if !late.Stop() {
+		t.Error("it took as long as the pipe was open")
+	}
 }

@@ -166,6 +166,39 @@ func TestAFileGivesTheSameIDsInEachRun(t *testing.T) {
 	}
 }
 
+// An editor's byte order mark, or a shell's pipe, changes nothing about a file.
+func TestAFileMayBeginWithAMarkOrBeAPipe(t *testing.T) {
+	t.Parallel()
+	sim := newSim(t)
+	text := fmt.Sprintf(`{"to":%q,"data":{"k":"v"}}`, sim.token()) + "\n" + fmt.Sprintf(`{"to":%q}`, sim.token()) + "\n"
+	sent := func(name string) []ccs.MessageID {
+		r := sim.send("--file", name, "--json")
+		r.want(t, 0)
+		list, _ := readAnswers(t, r.out)
+		var ids []ccs.MessageID
+		for _, a := range list {
+			ids = append(ids, a.MessageID)
+		}
+		return slices.Sorted(slices.Values(ids))
+	}
+	plain := sent(writeFile(t, text))
+	if got := sent(writeFile(t, "\ufeff"+text)); !slices.Equal(got, plain) || len(got) != 2 {
+		t.Errorf("with a byte order mark %v, without %v", got, plain)
+	}
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if _, err := in.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if got := sent(fmt.Sprintf("/dev/fd/%d", out.Fd())); !slices.Equal(got, plain) {
+		t.Errorf("through a pipe %v, from a file %v", got, plain)
+	}
+}
+
 func TestAWrongFileIsToldByItsLinesAndNothingIsSent(t *testing.T) {
 	t.Parallel()
 	sim := newSim(t)

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"penstock/ccs"
 )
@@ -18,15 +20,19 @@ import (
 const (
 	maxFileLine   = 64 << 10 // bytes of one line
 	maxLineErrors = 10       // wrong lines that are told of
+	maxPiped      = 1 << 30  // bytes that are kept of a pipe
 )
 
 var errLongLine = fmt.Errorf("the line is longer than %d bytes", maxFileLine)
 
 // fileMessages checks every line of a file and returns a source of its
 // messages. Lines that are empty are passed over.
-func fileMessages(name string) (func() (*ccs.Downstream, error), int, error) {
-	f, err := os.Open(name)
-	if err != nil {
+func fileMessages(ctx context.Context, name string) (func() (*ccs.Downstream, error), int, error) {
+	f, err := openTwice(ctx, name)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, 0, errEndedBySignal
+	case err != nil:
 		return nil, 0, usage("--file: %v", err)
 	}
 	lines := newLines(f, name)
@@ -71,6 +77,38 @@ func fileMessages(name string) (func() (*ccs.Downstream, error), int, error) {
 	}, len(seen), nil
 }
 
+// openTwice opens a file that can be read from its beginning again: what comes
+// through a pipe, as of a shell's <(…), is put into a file that has no name,
+// unless ctx ends before it does.
+func openTwice(ctx context.Context, name string) (*os.File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekCurrent); err == nil {
+		return f, nil
+	}
+	defer f.Close()
+	kept, err := os.CreateTemp("", "penstock-send-")
+	if err != nil {
+		return nil, err
+	}
+	_ = os.Remove(kept.Name())
+	defer context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })() // a terminal may not know deadlines
+	n, err := io.Copy(kept, io.LimitReader(f, maxPiped+1))
+	if n > maxPiped {
+		err = fmt.Errorf("more than %d bytes come through %s: make it a file", maxPiped, name)
+	}
+	if err == nil {
+		_, err = kept.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		kept.Close()
+		return nil, err
+	}
+	return kept, nil
+}
+
 // A lineReader reads downstream messages, one a line.
 type lineReader struct {
 	scan   *bufio.Scanner
@@ -90,6 +128,9 @@ func (l *lineReader) next() (*ccs.Downstream, error) {
 	for l.scan.Scan() {
 		l.n++
 		line := l.scan.Bytes()
+		if l.n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff")) // editors begin files with a byte order mark
+		}
 		if len(line) > maxFileLine {
 			return nil, fmt.Errorf("%s:%d: %w", l.name, l.n, errLongLine)
 		}

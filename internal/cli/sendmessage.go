@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -10,13 +11,13 @@ import (
 
 // messages checks what is to be sent, all of it, before anything is. It returns
 // a source that ends with nil, and how many there are.
-func (c *sendCmd) messages(given map[string]bool) (func() (*ccs.Downstream, error), int, error) {
+func (c *sendCmd) messages(ctx context.Context, given map[string]bool) (func() (*ccs.Downstream, error), int, error) {
 	fromFile, err := c.fromFile(given)
 	switch {
 	case err != nil:
 		return nil, 0, err
 	case fromFile:
-		return fileMessages(c.File)
+		return fileMessages(ctx, c.File)
 	}
 	switch {
 	case given["to"] && !given["condition"]:
