@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -184,6 +185,7 @@ func run(e *env, args []string) int {
 		fmt.Fprintln(e.stderr, "penstock:", err)
 		return exitUsage
 	}
+	emptyIsNone(parser.Model.Node)
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
@@ -237,6 +239,20 @@ func tryNext(e *env, at *kong.Node, try string) {
 		try = "penstock " + try
 	}
 	fmt.Fprintf(e.stderr, "Try \"%s\".\n", try)
+}
+
+// emptyIsNone has an empty variable of the environment count as none, as those of
+// settings do.
+func emptyIsNone(n *kong.Node) {
+	for _, f := range n.Flags {
+		f.Tag.Envs = slices.DeleteFunc(slices.Clone(f.Tag.Envs), func(name string) bool {
+			value, set := os.LookupEnv(name)
+			return set && value == ""
+		})
+	}
+	for _, below := range n.Children {
+		emptyIsNone(below)
+	}
 }
 
 // variables are the environment's names for the flags of a command and those

@@ -373,6 +373,26 @@ func TestHintsHelpOn(t *testing.T) {
 	}
 }
 
+func TestEmptyVariablesCountAsNone(t *testing.T) {
+	t.Parallel()
+	sim := newSim(t)
+	r := runWith(t, []string{
+		"PENSTOCK_JSON=", "PENSTOCK_DATA=", "PENSTOCK_COUNT=", "PENSTOCK_RATE=", "PENSTOCK_TIMEOUT=", "PENSTOCK_RECEIPT=", "PENSTOCK_KEY_FILE=",
+	}, append(sim.login(), "--to", sim.token())...)
+	r.want(t, 0)
+	if !strings.HasPrefix(r.out, "ack ") {
+		t.Errorf("stdout: %s", r.out)
+	}
+	p := startCommand(t, command(t, []string{
+		"PENSTOCK_QUOTAS=", "PENSTOCK_TRANSPORT=", "PENSTOCK_CONTROL_LISTEN=", "PENSTOCK_CCS_LISTEN=", "PENSTOCK_DATA_DIR=", "PENSTOCK_SIM=",
+	}, "serve", "--sim", "--json"))
+	p.line()
+	p.terminate().want(t, 0)
+	r = runWith(t, []string{"PENSTOCK_ENDPOINT="}, "send", "--sender-id", "1", "--key", "k", "--to", "x")
+	r.want(t, 2)
+	r.wantErr(t, "missing flags: --endpoint")
+}
+
 func TestMisspeltVariablesAreRefused(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
