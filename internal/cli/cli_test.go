@@ -335,7 +335,7 @@ func TestHintsHelpOn(t *testing.T) {
 	bad := writeFile(t, "lgo: {}\n")
 	odd := put("bad.yaml", "lgo: {}\n")
 	key := put("key", "psk_0123456789abcdef")
-	broken := writeFile(t, "data_dir: data\nprojects: [{name: shop, sender_id: 1, keys: [{name: a, secret_file: \""+key+"\"}], transport: {fcm: {credentials_file: \""+key+"\"}}}]\n")
+	broken := writeFile(t, "data_dir: data\nccs: {listen: [\"127.0.0.1:0\"]}\nhttp: {listen: [\"127.0.0.1:0\"]}\nadmin: {listen: \"127.0.0.1:0\"}\nprojects: [{name: shop, sender_id: 1, keys: [{name: a, secret_file: \""+key+"\"}], transport: {fcm: {credentials_file: \""+key+"\"}}}]\n")
 	fresh := dataDir(t)
 	open := t.TempDir()
 	if err := os.Chmod(open, 0o755); err != nil {
