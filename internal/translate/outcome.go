@@ -51,8 +51,9 @@ func ClassOf(code ccs.Code) fcm.Class {
 
 // What senders read where the code's own sentence says too little.
 const (
-	textUnknown = "outcome unknown: the message may have been sent; the answer of the far end is missing"
-	textExpired = "The time to live was over before the message could be sent"
+	textUnknown  = "outcome unknown: the message may have been sent; the answer of the far end is missing"
+	textExpired  = "The time to live was over before the message could be sent"
+	textTooLarge = "InvalidJson: " + ccs.LabelTooBig + " : The message is larger than the far end takes"
 )
 
 // isUnknown reports whether nobody knows what became of the message.
@@ -132,6 +133,9 @@ func describe(err error, e *fcm.SendError) string {
 			parts = append(parts, part)
 		}
 	}
+	if len(parts) == 0 && invalidResult(err, e) == MessageTooBig {
+		return textTooLarge // FCM names no field for that
+	}
 	return printable(strings.Join(parts, "; "), maxDescription)
 }
 
@@ -202,6 +206,9 @@ func invalidResult(err error, e *fcm.SendError) string {
 		texts = append(texts, nack.Description)
 	}
 	if e.Reply != nil {
+		if r := e.Reply; r.HTTPStatus == http.StatusRequestEntityTooLarge || r.APNS != nil && r.APNS.StatusCode == http.StatusRequestEntityTooLarge {
+			return MessageTooBig
+		}
 		texts = append(texts, e.Reply.Message)
 	}
 	for _, v := range e.Violations() {

@@ -70,6 +70,8 @@ func TestT_46_OutcomeRows(t *testing.T) {
 		{"T-54 too large", answered(device, 400, v1(400, invalidArgument, "Message is too large. The maximum is 4K (4096 bytes).", google+`rpc.BadRequest"}`, fcmError(invalidArgument))), ccs.CodeInvalidJSON, "MessageTooBig", 0},
 		{"T-54 too large, for Android", answered(device, 400, v1(400, invalidArgument, "Android message is too big", fcmError(invalidArgument))), ccs.CodeInvalidJSON, "MessageTooBig", 0},
 		{"T-54 too large, for Apple", answered(device, 400, v1(400, invalidArgument, "iOS message is too big")), ccs.CodeInvalidJSON, "MessageTooBig", 0},
+		{"T-54 too large, by the status alone", answered(device, 413, ""), ccs.CodeInvalidJSON, "MessageTooBig", 400},
+		{"T-54 too large, in Apple's own words", answered(device, 400, v1(400, invalidArgument, "Request contains an invalid argument.", apnsError(413, "PayloadTooLarge"))), ccs.CodeInvalidJSON, "MessageTooBig", 0},
 		{"a reserved key", answered(device, 400, is("message.data", "Invalid data payload key: from")), ccs.CodeInvalidJSON, "InvalidDataKey", 0},
 		{"a reserved key, told without violations", answered(device, 400, v1(400, invalidArgument, "Invalid data payload key: from", fcmError(invalidArgument))), ccs.CodeInvalidJSON, "InvalidDataKey", 0},
 		{"a reserved key, told by a violation alone", answered(device, 400, v1(400, invalidArgument, "Request contains an invalid argument.", violation("message.data", "Invalid data payload key: from"), fcmError(invalidArgument))), ccs.CodeInvalidJSON, "InvalidDataKey", 0},
@@ -262,6 +264,9 @@ func TestT_48_WhatSendersReadOfAnInvalidMessage(t *testing.T) {
 	invalid := func(violations ...fcm.FieldViolation) error {
 		return &fcm.SendError{Class: fcm.InvalidMessage, Reply: &fcm.Error{HTTPStatus: 400, Message: "<html>", BadRequest: &fcm.BadRequest{Violations: violations}}}
 	}
+	tooLarge := &fcm.SendError{Class: fcm.InvalidMessage, Reply: &fcm.Error{
+		HTTPStatus: 400, Message: "Message is too large. The maximum is 4K (4096 bytes).", BadRequest: &fcm.BadRequest{},
+	}}
 	for _, tt := range []struct {
 		name string
 		err  error
@@ -275,6 +280,8 @@ func TestT_48_WhatSendersReadOfAnInvalidMessage(t *testing.T) {
 		{"T-48 exactly 200 characters", invalid(fcm.FieldViolation{Field: "f", Description: strings.Repeat("é", 197)}), "f: " + strings.Repeat("é", 197)},
 		{"T-48 200 of several", invalid(fcm.FieldViolation{Description: strings.Repeat("a", 150)}, fcm.FieldViolation{Description: strings.Repeat("b", 150)}), strings.Repeat("a", 150) + "; " + strings.Repeat("b", 47) + "…"},
 		{"T-48 no violations", invalid(), ccs.CodeInvalidJSON.Sentence()},
+		{"T-48 S36 too large, which has no violations", tooLarge, "InvalidJson: MESSAGE_TOO_BIG : The message is larger than the far end takes"},
+		{"T-48 S36 too large in the words of before", &fcm.SendError{Class: fcm.InvalidMessage, Reply: &fcm.Error{HTTPStatus: 400, Message: "iOS message is too big"}}, "InvalidJson: MESSAGE_TOO_BIG : The message is larger than the far end takes"},
 		{"T-48 a far end's own text", &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "no such\nfield"}, "no such?field"},
 		{"T-48 a far end's HTML", &ccs.NackError{Code: ccs.CodeInvalidJSON, Description: "<html>"}, ccs.CodeInvalidJSON.Sentence()},
 		{"T-48 a far end's text about anything else", &ccs.NackError{Code: ccs.CodeServiceUnavailable, Description: "project X"}, ccs.CodeServiceUnavailable.Sentence()},
