@@ -328,13 +328,13 @@ func TestM_51_In2019FormsAreAnsweredInPlainText(t *testing.T) {
 	}
 	token := string(f.Tokens()[0])
 	for _, contentType := range []string{"", "application/x-www-form-urlencoded;charset=UTF-8", "text/plain"} {
-		r := f.legacy(contentType, form("registration_id", token, "data.k", "v", "data.l", "w", "collapse_key", "c", "time_to_live", "60"))
+		r := f.legacy(contentType, form("registration_id", token, "data.k", "v", "collapse_key", "c", "time_to_live", "60")+"&data.l=w;x=y")
 		id, ok := strings.CutPrefix(strings.TrimSuffix(r.body, "\n"), "id=")
 		if r.status != 200 || !ok || !legacyID.MatchString(id) {
 			t.Fatalf("%q: %d %s", contentType, r.status, r.body)
 		}
 		d, _ := f.Device(f.Tokens()[0])
-		if g := d.Received[len(d.Received)-1]; string(g.MessageID) != id || fmt.Sprint(g.Data) != "map[k:v l:w]" || g.CollapseKey != "c" {
+		if g := d.Received[len(d.Received)-1]; string(g.MessageID) != id || fmt.Sprint(g.Data) != "map[k:v l:w;x=y]" || g.CollapseKey != "c" {
 			t.Errorf("the device received %+v", g)
 		}
 	}

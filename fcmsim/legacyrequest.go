@@ -210,7 +210,8 @@ func reservedKey(data map[string]string) string {
 // parseLegacyForm reads a plain text request. What is wrong with it is told as
 // the code behind Error=.
 func parseLegacyForm(body []byte) (req *legacyRequest, code string) {
-	form, err := url.ParseQuery(string(body))
+	// Semicolons separate nothing in a form.
+	form, err := url.ParseQuery(strings.ReplaceAll(string(body), ";", "%3B"))
 	if err != nil {
 		return nil, "InvalidParameters"
 	}

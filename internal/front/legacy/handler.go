@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"penstock/internal/downstream"
@@ -146,7 +147,8 @@ func (h *Handler) parse(project string, body []byte, form bool) (q *translate.Le
 		opt = h.opt.Parse(project)
 	}
 	if form {
-		values, broken := url.ParseQuery(string(body))
+		// Semicolons separate nothing in a form; old senders write them as they are.
+		values, broken := url.ParseQuery(strings.ReplaceAll(string(body), ";", "%3B"))
 		if broken != nil {
 			return nil, "", &fault{http.StatusBadRequest, "Error=" + translate.InvalidParameters}
 		}
