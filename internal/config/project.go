@@ -196,7 +196,7 @@ func (t *Translate) settings() []setting {
 		{key: "null_data", to: &t.NullData, def: "drop", words: []string{"drop", "empty", "text"}, doc: "Legacy HTTP: what becomes of null in data. The key is dropped, or its value is an empty text, or the text null."},
 		{key: "strict", to: &t.Strict, def: "false", doc: "Legacy HTTP: answer a missing recipient, a reserved key or an odd time_to_live with 400 and a sentence, as Google's server did at last, and not with 200 and a word, as Google documented."},
 		{key: "refuse_unknown", to: &t.RefuseUnknown, def: "false", doc: "Legacy HTTP: refuse keys that nobody documented, and do not pass over them."},
-		{key: "odd_priority", to: &t.OddPriority, def: "reject", words: []string{"reject", "normal"}, doc: "Legacy HTTP: what becomes of a priority that is neither normal nor high. CCS always refuses one."},
+		{key: "odd_priority", to: &t.OddPriority, def: "reject", words: []string{"reject", "normal"}, doc: "Legacy HTTP: what becomes of a priority that is neither normal nor high, a number such as 10 for one. CCS always refuses one."},
 		{key: "pass_through", to: &t.PassThrough, def: "false", doc: "Pass keys of notification that only HTTP v1 knows on to Android."},
 		{key: "thread_from_tag", to: &t.ThreadFromTag, def: "false", doc: "Make a notification's tag the thread on Apple devices too."},
 		{key: "web_tag", to: &t.WebTag, def: "false", doc: "Make a notification's tag the tag in browsers too."},

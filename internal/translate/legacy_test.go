@@ -218,9 +218,14 @@ func TestLegacyRefusals(t *testing.T) {
 				t.Errorf("%.60s: %v", body, err)
 			}
 		}
-		l, err := translate.ParseLegacyJSON([]byte(`{"to":"T","priority":"urgent"}`), &translate.LegacyOptions{OddPriority: translate.OddPriorityIsNormal})
-		if err != nil || l.Message.Priority != ccs.PriorityNormal {
-			t.Errorf("%+v, %v", l, err)
+		for value, want := range map[string]ccs.Priority{
+			`"urgent"`: ccs.PriorityNormal, `5`: ccs.PriorityNormal, `10`: ccs.PriorityNormal, `true`: ccs.PriorityNormal,
+			`"high"`: ccs.PriorityHigh, `""`: "", `null`: "",
+		} {
+			l, err := translate.ParseLegacyJSON([]byte(`{"to":"T","priority":`+value+`}`), &translate.LegacyOptions{OddPriority: translate.OddPriorityIsNormal})
+			if err != nil || l.Message.Priority != want {
+				t.Errorf("priority %s: %+v, %v, want %q", value, l, err, want)
+			}
 		}
 	})
 	t.Run("a refusal with 200 says for how many", func(t *testing.T) {

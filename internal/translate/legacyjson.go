@@ -107,7 +107,7 @@ func (p *legacyParser) parse() *LegacyError {
 	m := &p.out.Message
 	p.targets()
 	m.CollapseKey = ccs.CollapseKey(p.text("collapse_key"))
-	priority := p.text("priority")
+	priority := p.priority()
 	m.ContentAvailable = p.flag("content_available")
 	m.MutableContent = p.flag("mutable_content")
 	m.DelayWhileIdle = p.flag("delay_while_idle")
@@ -204,6 +204,19 @@ func (p *legacyParser) text(name string) string {
 		p.wrongType(name, "string", raw)
 	}
 	if raw == nil || raw[0] != '"' {
+		return ""
+	}
+	return jsonText(raw)
+}
+
+// priority is text, and whatever else where an odd one counts as normal: what
+// stands for it most often is one of Apple's numbers.
+func (p *legacyParser) priority() string {
+	if p.opt.OddPriority != OddPriorityIsNormal {
+		return p.text("priority")
+	}
+	raw := p.take("priority")
+	if raw == nil {
 		return ""
 	}
 	return jsonText(raw)
