@@ -1,15 +1,24 @@
 package observe
 
 import (
+	"time"
+
+	"penstock/fcm"
 	"penstock/internal/downstream"
 	"penstock/internal/pace"
 )
+
+// thirdPartyEach is how often the log says that FCM is refused by Apple or by web
+// push. Every message to these devices fails then, and the operator alone can
+// mend it.
+const thirdPartyEach = 10 * time.Minute
 
 // Lane returns events for the lane of a project.
 func (o *Observer) Lane(project string) *downstream.Events {
 	m := &o.metrics
 	log := o.log.With(keyProject, project)
 	send, wait, unknown := m.send.WithLabelValues(project), m.wait.WithLabelValues(project), m.unknown.WithLabelValues(project)
+	thirdParty := seldom{each: thirdPartyEach}
 	return &downstream.Events{
 		Answered: func(a downstream.Answered) {
 			m.sends.WithLabelValues(project, a.Outcome()).Inc()
@@ -19,6 +28,11 @@ func (o *Observer) Lane(project string) *downstream.Events {
 			}
 			if a.OutcomeUnknown {
 				unknown.Inc()
+			}
+			if a.Class == fcm.ThirdPartyAuth {
+				if leftOut, ok := thirdParty.may(); ok {
+					log.Warn("messages fail: the project's key for APNs or web push is missing, wrong or expired", leftOut)
+				}
 			}
 		},
 		Held: func(h downstream.Held) {

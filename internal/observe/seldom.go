@@ -10,11 +10,13 @@ import (
 // second: without a key nobody shall fill a disk. Metrics count them all.
 const perSecond = 10
 
-// seldom bounds the lines of one kind. The zero value is ready; any goroutine
-// may call.
+// seldom bounds the lines of one kind. The zero value is ready, for what
+// strangers do; any goroutine may call.
 type seldom struct {
+	each time.Duration // when not 0, one line in this time, in place of perSecond
+
 	mu      sync.Mutex // guards what follows
-	second  time.Time  // when it began
+	span    time.Time  // when it began
 	written int        // in it
 	leftOut int        // lines, since the last one that was written
 }
@@ -22,13 +24,17 @@ type seldom struct {
 // may reports whether a line may be written now, with an attribute that says how
 // many before it were not, if any.
 func (s *seldom) may() (attr slog.Attr, ok bool) {
+	length, most := time.Second, perSecond
+	if s.each > 0 {
+		length, most = s.each, 1
+	}
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.second) >= time.Second {
-		s.second, s.written = now, 0
+	if now.Sub(s.span) >= length {
+		s.span, s.written = now, 0
 	}
-	if s.written >= perSecond {
+	if s.written >= most {
 		s.leftOut++
 		return slog.Attr{}, false
 	}
