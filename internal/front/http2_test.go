@@ -352,3 +352,42 @@ func TestR_A36_FloodsOfFrames(t *testing.T) {
 		}
 	})
 }
+
+// Some clients take a GOAWAY for the end of the request, and never see that it is
+// their key that is wrong; and a connection may be a proxy's, with others on it.
+func TestR_A31_AWrongKeyOverHTTP2IsAnsweredAndNoMore(t *testing.T) {
+	atEachDoor(t, func(t *testing.T, d door) {
+		synctest.Test(t, func(t *testing.T) {
+			s := openHTTP2(t, d, 0)
+			p := connect(t, s)
+			for range 2 {
+				stream, err := p.begin("authorization", "Bearer another")
+				if err == nil {
+					err = p.WriteData(stream, true, []byte(d.body("T")))
+				}
+				for status := ""; status == ""; {
+					f, readErr := p.ReadFrame()
+					if err != nil || readErr != nil {
+						t.Fatal(err, readErr)
+					}
+					switch f := f.(type) {
+					case *http2.GoAwayFrame:
+						t.Fatalf("GOAWAY %v in front of the answer", f.ErrCode)
+					case *http2.MetaHeadersFrame:
+						if status = f.PseudoValue("status"); f.StreamID != stream || status != "401" {
+							t.Fatalf("got %s on stream %d", status, f.StreamID)
+						}
+					case *http2.SettingsFrame:
+						if !f.IsAck() {
+							_ = p.WriteSettingsAck()
+						}
+					}
+				}
+			}
+			stream, err := p.ask("GOOD")
+			if end := p.await(stream); err != nil || end.status != "200" {
+				t.Errorf("the right key on the same connection gets %+v, %v", end, err)
+			}
+		})
+	})
+}

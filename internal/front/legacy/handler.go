@@ -272,7 +272,11 @@ func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, shown boo
 		text = "Unauthorized: the server key is unknown, or does not count for this endpoint."
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
-	w.Header().Set("Connection", "close") // strangers keep no places
+	if r.ProtoMajor == 1 {
+		// Strangers keep no places. Over HTTP/2 this would be a GOAWAY in front of
+		// the answer, at which some clients read no further.
+		w.Header().Set("Connection", "close")
+	}
 	page(w, http.StatusUnauthorized, title, text)
 }
 

@@ -109,7 +109,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			challenge += `, error="invalid_token"`
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
-		w.Header().Set("Connection", "close") // strangers keep no places
+		if r.ProtoMajor == 1 {
+			// Strangers keep no places. Over HTTP/2 this would be a GOAWAY in front of
+			// the answer, at which some clients read no further.
+			w.Header().Set("Connection", "close")
+		}
 		h.refuse(a, r, project, refused)
 		return
 	}
