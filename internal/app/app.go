@@ -65,6 +65,7 @@ type App struct {
 	// replaced.
 	projects atomic.Pointer[map[string]*project]
 	draining atomic.Bool
+	offers   *offers
 	lanes    sync.WaitGroup // goroutines of projects
 	closing  sync.WaitGroup // projects that are gone or have changed, until they have ended
 
@@ -90,7 +91,7 @@ func New(cfg *config.Config, opt Options) (*App, error) {
 	if opt.Listen == nil {
 		opt.Listen = net.Listen
 	}
-	a := &App{opt: opt, log: slog.New(slog.DiscardHandler), cfg: cfg, reg: prometheus.NewRegistry()}
+	a := &App{opt: opt, log: slog.New(slog.DiscardHandler), cfg: cfg, reg: prometheus.NewRegistry(), offers: newOffers()}
 	if opt.LogTo != nil {
 		a.log = observe.NewLog(opt.LogTo, cfg.Log.Format, cfg.Log.Level)
 	}

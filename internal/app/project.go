@@ -263,7 +263,7 @@ func (a *App) farCCS(r *project, startWithin time.Duration) (downstream.Transpor
 	leaving, leave := context.WithCancel(context.Background())
 	r.leave = leave
 	if len(r.cfg.Upstream.To) > 0 && a.ccs != nil {
-		up := &upstream{server: a.ccs, sender: r.cfg.Sender(), closing: leaving.Done()}
+		up := &upstream{server: a.ccs, sender: r.cfg.Sender(), offers: a.offers, closing: leaving.Done()}
 		opt.Upstream, opt.Receipts = up.message, up.receipt
 		// As many as the far end leaves unacked: one that waits for its app
 		// server holds back no other.

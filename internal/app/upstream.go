@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ func ccsSender(id string) ccs.SenderID { return ccs.SenderID(id) }
 type upstream struct {
 	server *ccsserver.Server
 	sender ccs.SenderID
+	offers *offers
 	// closing is closed when the pool is about to be shut down. What no app server
 	// has is left to the far end then; of what one has, the ack is awaited.
 	closing <-chan struct{}
@@ -41,14 +43,66 @@ type upstream struct {
 
 // An offer is a message on its way to the app servers.
 type offer struct {
-	written atomic.Bool            // to one of them
-	told    chan struct{}          // of room for one: it was written
-	ended   chan ccsserver.Outcome // of room for one
+	written atomic.Bool       // to one of them
+	told    chan struct{}     // of room for one: it was written
+	ended   chan struct{}     // closed at its end
+	outcome ccsserver.Outcome // then
+}
+
+// Offers are the messages of devices that the server has on their way. They outlive
+// the pool that brought them: where another one takes its place, since the key to
+// the far end has changed, say, the far end brings again what it has no ack of, and
+// that copy ends as the first one does. Any goroutine may call.
+type offers struct {
+	mu     sync.Mutex // guards inWork
+	inWork map[offerKey]*offer
+}
+
+// An offerKey names a message of a device: ids are unique for one device only.
+type offerKey struct {
+	sender ccs.SenderID
+	from   ccs.RegistrationToken
+	id     ccs.MessageID
+}
+
+func newOffers() *offers { return &offers{inWork: make(map[offerKey]*offer)} }
+
+// add remembers an offer, unless it has ended already.
+func (l *offers) add(key offerKey, o *offer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-o.ended:
+	default:
+		l.inWork[key] = o
+	}
+}
+
+// end ends an offer and forgets it.
+func (l *offers) end(key offerKey, o *offer, outcome ccsserver.Outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o.outcome = outcome
+	close(o.ended)
+	if l.inWork[key] == o {
+		delete(l.inWork, key)
+	}
+}
+
+// get returns the offer of a message that was brought before; nil: there is none.
+func (l *offers) get(key offerKey) *offer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.inWork[key]
 }
 
 // offer offers m, and waits until there is room for it.
 func (u *upstream) offer(ctx context.Context, m ccs.FromServer) (*offer, error) {
-	o := &offer{told: make(chan struct{}, 1), ended: make(chan ccsserver.Outcome, 1)}
+	o := &offer{told: make(chan struct{}, 1), ended: make(chan struct{})}
+	var key offerKey // of a message; receipts are not told apart
+	if m, is := m.(*ccs.Upstream); is {
+		key = offerKey{u.sender, m.From, m.MessageID}
+	}
 	for {
 		err := u.server.Offer(u.sender, m, ccsserver.OfferOptions{
 			Offered: func(string, int) {
@@ -62,15 +116,20 @@ func (u *upstream) offer(ctx context.Context, m ccs.FromServer) (*offer, error) 
 				if _, is := m.(*ccs.Receipt); is && end == ccsserver.Acked {
 					u.acksNoReceipts.Store(false)
 				}
-				o.ended <- end
+				u.offers.end(key, o, end)
 			},
 		})
 		switch {
 		case err == nil:
+			if key != (offerKey{}) {
+				u.offers.add(key, o)
+			}
 			return o, nil
-		case errors.Is(err, ccsserver.ErrFull), errors.Is(err, ccsserver.ErrInWork):
-			// In work: a copy came while the first one, of a stream that is
-			// gone, still waits for its ack.
+		case errors.Is(err, ccsserver.ErrInWork):
+			if first := u.offers.get(key); first != nil {
+				return first, nil
+			}
+		case errors.Is(err, ccsserver.ErrFull):
 		case errors.Is(err, ccsserver.ErrClosed):
 			return nil, errLeft
 		default:
@@ -98,8 +157,8 @@ func (u *upstream) message(ctx context.Context, _ ccsclient.Sender, m *ccs.Upstr
 	closing := u.closing
 	for {
 		select {
-		case end := <-o.ended:
-			switch end {
+		case <-o.ended:
+			switch o.outcome {
 			case ccsserver.Acked:
 				return nil
 			case ccsserver.Expired:
@@ -129,8 +188,8 @@ func (u *upstream) receipt(ctx context.Context, r *ccs.Receipt) error {
 	var patience <-chan time.Time
 	for {
 		select {
-		case end := <-o.ended:
-			switch {
+		case <-o.ended:
+			switch end := o.outcome; {
 			case end == ccsserver.Dropped && !o.written.Load(): // the server closed
 				return errLeft
 			case end == ccsserver.Expired:

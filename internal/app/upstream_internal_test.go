@@ -33,7 +33,7 @@ func newDesk(t *testing.T, opt ccsserver.Options) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{t, srv, &upstream{server: srv, sender: "1"}, ccstest.Listen()}
+	d := &desk{t, srv, &upstream{server: srv, sender: "1", offers: newOffers()}, ccstest.Listen()}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -280,5 +280,43 @@ func TestWhatNobodyHasIsLeftToTheFarEnd(t *testing.T) {
 				t.Errorf("got %v and %v", a, b)
 			}
 		})
+	})
+}
+
+// A pool that takes another one's place, as where the key to the far end has
+// changed, is brought again what the old one left: an app server gets it once, and
+// its ack counts for the copy.
+func TestWhatAnotherPoolBringsAgainIsDeliveredOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var offered atomic.Int64
+		d := newDesk(t, ccsserver.Options{Events: &ccsserver.Events{Offered: func(string, ccs.FromServer, int) { offered.Add(1) }}})
+		leaving, leave := context.WithCancel(t.Context())
+		d.up.closing = leaving.Done()
+		left := make(chan error, 1)
+		go func() { left <- d.up.message(t.Context(), nil, upstreamOf("u-1")) }()
+		synctest.Wait()
+		leave()
+		if err := <-left; !errors.Is(err, ccsclient.ErrUnhandled) {
+			t.Fatalf("the old pool's: %v", err)
+		}
+		next := &upstream{server: d.srv, sender: "1", offers: d.up.offers}
+		again := make(chan error, 1)
+		go func() { again <- next.message(t.Context(), nil, upstreamOf("u-1")) }()
+		time.Sleep(time.Minute)
+		defer d.appServer(ccsclient.Options{Upstream: func(context.Context, ccsclient.Sender, *ccs.Upstream) error { return nil }})()
+		if err := <-again; err != nil {
+			t.Errorf("the new pool's: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if n := offered.Load(); n != 1 {
+			t.Errorf("it was written to app servers %d times, want once", n)
+		}
+		if n := len(next.offers.inWork); n != 0 {
+			t.Errorf("%d messages are remembered that have ended", n)
+		}
+		// Settled is settled: the same id may be used anew.
+		if err := next.message(t.Context(), nil, upstreamOf("u-1")); err != nil || offered.Load() != 2 {
+			t.Errorf("the same id later: %v, written %d times in all", err, offered.Load())
+		}
 	})
 }
