@@ -66,19 +66,27 @@ func (a *App) watchProjects(ctx context.Context) {
 	}
 }
 
-// readBook reads projects.json. Where it cannot be used as a whole, keys that
-// were taken away must go all the same.
+// readBook reads projects.json and the files with keys. Where not all of it can be
+// used, keys that were taken away must go all the same, and so must those whose
+// file holds another one now.
 func (a *App) readBook() (*config.Config, error) {
 	book, err := a.cfg.ReadBook()
 	if err != nil {
-		return nil, err
+		book = a.cfg.Book // and yet the files may have changed
 	}
-	cfg, err := a.cfg.WithBook(book)
+	cfg, wrong := a.cfg.WithBook(book)
 	if err == nil {
-		_, err = keyring(cfg, a.secret)
+		err = wrong
+	}
+	usable := func(cfg *config.Config) error {
+		_, err := keyring(cfg, a.secret)
+		return err
+	}
+	if err == nil {
+		err = usable(cfg)
 	}
 	if err != nil {
-		left := a.cfg.WithKeysLeft(cfg)
+		left := a.cfg.WithKeysLeft(cfg, func(cfg *config.Config) bool { return usable(cfg) == nil })
 		a.useKeys(left, *a.projects.Load())
 		a.cfg = left
 	}

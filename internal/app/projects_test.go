@@ -267,6 +267,74 @@ func TestRevokedKeysGoThoughTheRestIsBroken(t *testing.T) {
 	until(t, "the operator is told", func() bool { return strings.Contains(r.log.String(), "hashed with another secret (00000000)") })
 }
 
+// A key whose file holds another one counts no more, whatever else is wrong.
+func TestRotatedKeysGoThoughTheRestIsBroken(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	live := string(sim.Tokens()[0])
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys := []string{"psk_firstfirstfirst", "psk_secondsecondsec", "psk_thirdthirdthird", "psk_fourthfourthfour"}
+	put("key", keys[0])
+	put("far-key", sim.ServerKey())
+	put("penstock.yaml", fmt.Sprintf(`
+ccs: {listen: ["127.0.0.1:0"]}
+http: {listen: ["127.0.0.1:0"]}
+admin: {listen: "127.0.0.1:0"}
+data_dir: data
+projects:
+  - name: shop
+    sender_id: %s
+    keys: [{name: a, secret_file: key}]
+    transport: {ccs: {endpoint: %q, ca_file: %q, key_file: far-key, sender_id: %s}}
+`, sender, sim.Addr(), sim.CAFile(), sim.SenderID()))
+	cfg, err := config.Load(config.Sources{File: filepath.Join(dir, "penstock.yaml"), Environ: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, cfg)
+	rotated := func(to int) {
+		t.Helper()
+		until(t, fmt.Sprint("key ", to, " counts, and no other"), func() bool {
+			for i, key := range keys {
+				if status, _ := r.post(key, live); (status == 200) != (i == to) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	rotated(0)
+
+	put("far-key", "") // another file
+	until(t, "the operator is told", func() bool { return strings.Contains(r.log.String(), "far-key, which is empty") })
+	put("key", keys[1])
+	rotated(1)
+
+	put("data/projects.json", "")
+	until(t, "the operator is told", func() bool { return strings.Contains(r.log.String(), "projects.json is empty") })
+	put("key", keys[2])
+	rotated(2)
+
+	put("key", "short") // is no key: the one that was there goes on
+	put("data/projects.json", "{")
+	until(t, "it was looked at", func() bool { return strings.Contains(r.log.String(), "projects.json is neither") })
+	rotated(2)
+
+	if err := os.Remove(filepath.Join(dir, "data", "projects.json")); err != nil {
+		t.Fatal(err)
+	}
+	put("far-key", sim.ServerKey())
+	put("key", keys[3])
+	until(t, "all is well", func() bool { return strings.Contains(r.log.String(), "the changed projects are in use") })
+	rotated(3)
+}
+
 func TestKeySecretIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	cfg := settings(t, nil)

@@ -96,15 +96,35 @@ func cloneAll(projects []*Project) []*Project {
 	return n
 }
 
-// WithKeysLeft is the configuration without those keys of its book that next has
-// no more. Nothing else is taken from next: it is for one that cannot be used as a
-// whole.
-func (c *Config) WithKeysLeft(next *Config) *Config {
+// WithKeysLeft is the configuration with what next, which cannot be used as a whole,
+// tells of server keys: those of its book that next has no more are gone, and those
+// in files have the text that next has read, as far as usable lets such a
+// configuration pass. Nothing else is taken from next.
+func (c *Config) WithKeysLeft(next *Config, usable func(*Config) bool) *Config {
 	n := *c
-	n.Book = c.Book.clone()
+	n.Projects, n.Book = cloneAll(c.Projects), c.Book.clone()
+	now := make(map[string]*Project)
+	for _, p := range slices.Concat(next.Book.Projects, next.Projects) { // of one name the file's counts
+		now[p.Name] = p
+	}
 	for _, p := range n.Book.Projects {
-		now := next.Book.Project(p.Name)
-		p.Keys = slices.DeleteFunc(p.Keys, func(k *Key) bool { return now == nil || !now.HasKey(k) })
+		p.Keys = slices.DeleteFunc(p.Keys, func(k *Key) bool {
+			q := now[p.Name]
+			return q == nil || !q.HasKey(k) && q.inFile(k) == nil
+		})
+	}
+	for _, p := range n.AllProjects() {
+		for _, k := range p.Keys {
+			if now[p.Name] == nil {
+				continue
+			}
+			if f := now[p.Name].inFile(k); f != nil && !f.read.IsEmpty() && f.read.Reveal() != k.read.Reveal() {
+				before := k.read
+				if k.read = f.read; !usable(&n) {
+					k.read = before
+				}
+			}
+		}
 	}
 	return &n
 }

@@ -287,17 +287,41 @@ func TestWithBookLeavesWhatThereIsAlone(t *testing.T) {
 		t.Error("the book has changed")
 	}
 
-	// Of what cannot be used as a whole only missing keys count.
+	// Of what cannot be used as a whole only keys count: those that are missing, and
+	// what files hold now, if that will do.
 	book.Projects[0].Transport.FCM.CAFile = filepath.Join(p.dir, "nowhere")
+	book.Projects[0].Keys = book.Projects[0].Keys[:1]
 	if d, err = c.WithBook(book); err == nil {
 		t.Fatal("a file that is not there is found")
 	}
-	left := c.WithKeysLeft(d).AllProjects()
-	if len(left[0].Keys) != 1 || len(left[1].Keys) != 1 || left[1].Keys[0].Name != "other" || left[1].Transport.FCM.CAFile != "" {
-		t.Errorf("got %+v and %+v", left[0], left[1])
+	texts := func(c *config.Config) (texts []string) {
+		for _, p := range c.AllProjects() {
+			for _, k := range p.Keys {
+				texts = append(texts, p.Name+" "+k.Name+" "+k.Text().Reveal())
+			}
+		}
+		return texts
 	}
-	if len(c.Book.Projects[0].Keys) != 2 {
-		t.Error("the running configuration has lost a key")
+	before := texts(c)
+	left := c.WithKeysLeft(d, func(*config.Config) bool { return true })
+	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_another", "news file psk_another"}) || left.AllProjects()[1].Transport.FCM.CAFile != "" {
+		t.Errorf("left are %q", got)
+	}
+	left = c.WithKeysLeft(d, func(c *config.Config) bool { return c.AllProjects()[0].Keys[0].Text().Reveal() != "psk_another" })
+	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_0123456789abcdef", "news file psk_another"}) {
+		t.Errorf("where one will not do, left are %q", got)
+	}
+	// A file that cannot be read takes no key away.
+	p.put("key", "", 0o600)
+	if d, err = c.WithBook(book); err == nil {
+		t.Fatal("an empty key was taken")
+	}
+	left = c.WithKeysLeft(d, func(*config.Config) bool { return true })
+	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_0123456789abcdef", "news file psk_0123456789abcdef"}) {
+		t.Errorf("while the file is empty, left are %q", got)
+	}
+	if got := texts(c); !slices.Equal(got, before) {
+		t.Errorf("the running configuration has changed: %q", got)
 	}
 }
 

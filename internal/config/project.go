@@ -232,6 +232,18 @@ func (p *Project) HasKey(k *Key) bool {
 	})
 }
 
+// inFile is p's key that stands in the same file as k and counts where k does,
+// whatever the file holds; nil: there is none.
+func (p *Project) inFile(k *Key) *Key {
+	i := slices.IndexFunc(p.Keys, func(o *Key) bool {
+		return k.SecretFile != "" && o.SecretFile == k.SecretFile && o.Name == k.Name && slices.Equal(o.Fronts, k.Fronts)
+	})
+	if i < 0 {
+		return nil
+	}
+	return p.Keys[i]
+}
+
 // SameWay reports whether p goes the same way as q, whoever may send for it:
 // all but the keys is alike.
 func (p *Project) SameWay(q *Project) bool {
