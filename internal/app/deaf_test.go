@@ -3,7 +3,10 @@ package app_test
 import (
 	"io"
 	"net"
+	"os"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,4 +80,73 @@ type toldConn struct {
 func (c *toldConn) Close() error {
 	defer c.tell()
 	return c.Conn.Close()
+}
+
+// A process without descriptors left takes no connection until it has one again: an
+// operator is told which listener waits.
+func TestAListenerThatTakesNothingIsToldOf(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	full := &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	var mu sync.Mutex
+	listeners := make(map[string]string) // by setting's address
+	opt := app.Options{Listen: func(network, address string) (net.Listener, error) {
+		l, err := net.Listen(network, "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		listeners[address] = l.Addr().String()
+		return &failingListener{Listener: l, err: full}, nil
+	}}
+	for _, setting := range []string{"ccs.listen", "http.listen", "admin.listen"} {
+		t.Run(setting, func(t *testing.T) {
+			address := "127.0.0.1:" + map[string]string{"ccs.listen": "1", "http.listen": "2", "admin.listen": "3"}[setting]
+			cfg := settings(t, map[string]string{"ccs.listen": "", "http.listen": "", "admin.listen": "", setting: address})
+			r := runWith(t, opt, cfg, overFCM(sim))
+			mu.Lock()
+			want := `level=ERROR msg="connections cannot be taken" listener=` + listeners[address] + " err="
+			mu.Unlock()
+			until(t, "it is told", func() bool { return strings.Contains(r.log.String(), want) })
+			mu.Lock()
+			conn, err := net.Dial("tcp", listeners[address])
+			mu.Unlock()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "GET /healthz HTTP/1.0\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+				t.Errorf("it answers nobody afterwards: %v", err)
+			}
+			if err := r.end(); err != nil {
+				t.Errorf("it ended with %v", err)
+			}
+			if n := strings.Count(r.log.String(), "cannot be taken"); n != 1 {
+				t.Errorf("%d lines tell of it, want one, and none of its end", n)
+			}
+		})
+	}
+}
+
+// A failingListener fails once.
+type failingListener struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	var err error
+	l.once.Do(func() { err = l.err })
+	if err != nil {
+		return nil, err
+	}
+	return l.Listener.Accept()
 }

@@ -76,5 +76,21 @@ func (a *App) listenOn(setting, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, &ListenError{setting, a.cfg.Place(setting), address, err}
 	}
-	return l, nil
+	return &watched{l, a.obs.Deaf}, nil
+}
+
+// A watched listener tells when it cannot take connections. Whoever serves it tries
+// again, and takes no more notice of it than of a stranger that left.
+type watched struct {
+	net.Listener
+	deaf func(listener net.Addr, why error)
+}
+
+// Accept implements [net.Listener].
+func (l *watched) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		l.deaf(l.Addr(), err)
+	}
+	return conn, err
 }

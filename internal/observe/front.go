@@ -94,5 +94,19 @@ func (o *Observer) Ignored(project string, n int) {
 	o.metrics.ignored.WithLabelValues(project).Add(float64(n))
 }
 
-// LimitHit tells of something that a limit refused; limit is a setting's name.
-func (o *Observer) LimitHit(limit string) { o.metrics.limits.WithLabelValues(limit).Inc() }
+// LimitHit tells of a listener that takes no more connections for a while, since
+// there are as many as may be; limit is the setting's name.
+func (o *Observer) LimitHit(limit string) {
+	o.metrics.limits.WithLabelValues(limit).Inc()
+	if leftOut, ok := o.crowded.may(); ok {
+		o.log.Warn("there are as many connections as may be: new ones wait", keyReason, limit, leftOut)
+	}
+}
+
+// Deaf tells of a listener that cannot take a connection, though one is there: the
+// process has no descriptors left, say.
+func (o *Observer) Deaf(listener net.Addr, why error) {
+	if leftOut, ok := o.deaf.may(); ok {
+		o.log.Error("connections cannot be taken", "listener", listener.String(), problem(why), leftOut)
+	}
+}

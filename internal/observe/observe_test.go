@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,6 +99,7 @@ func tell(o *observe.Observer) {
 	o.Front("v1").Refused(addr.String(), "news", 413)
 	o.Front("v1").Gone("news")
 	o.LimitHit("http_connections")
+	o.Deaf(addr, syscall.EMFILE)
 
 	c := o.CCS()
 	for _, l := range []ccsserver.Limit{ccsserver.LimitPerSender, ccsserver.LimitRate} {

@@ -44,12 +44,14 @@ type Observer struct {
 	log     *slog.Logger
 	reg     prometheus.Registerer
 	metrics metrics
+
+	crowded, deaf seldom // lines about connections that wait
 }
 
 // New makes an observer and registers its metrics with reg, which must not have
 // them yet: anything else is a mistake of the program, and panics.
 func New(reg prometheus.Registerer, log *slog.Logger) *Observer {
-	o := &Observer{log: log, reg: reg, metrics: newMetrics()}
+	o := &Observer{log: log, reg: reg, metrics: newMetrics(), crowded: seldom{each: lastingEach}, deaf: seldom{each: lastingEach}}
 	reg.MustRegister(o.metrics.all()...)
 	return o
 }
@@ -117,7 +119,7 @@ func newMetrics() metrics {
 		logins:   counter("ccs_logins_total", "Logins of app servers: bound, wrong credentials, or broken off.", "outcome"),
 		odd:      prometheus.NewCounter(prometheus.CounterOpts{Name: "penstock_ccs_oddities_total", Help: "What app servers wrote that CCS does not know."}),
 		upstream: counter("upstream_messages_total", "Upstream messages and receipts from far ends, by what became of them here.", "project", "kind", "outcome"),
-		farDials: counter("far_dials_total", "Tries to open such a stream.", "project", "outcome"),
+		farDials: counter("far_dials_total", "Tries to open a stream to a far end that speaks CCS.", "project", "outcome"),
 	}
 }
 

@@ -10,6 +10,10 @@ import (
 // second: without a key nobody shall fill a disk. Metrics count them all.
 const perSecond = 10
 
+// lastingEach is between two lines about what lasts, such as a limit that is
+// reached: one now and then tells an operator all that there is.
+const lastingEach = 10 * time.Second
+
 // seldom bounds the lines of one kind. The zero value is ready, for what
 // strangers do; any goroutine may call.
 type seldom struct {

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"penstock/ccsserver"
+	"penstock/internal/observe"
 )
 
 // Whoever has no key writes ten lines a second of a kind into the log, no more.
@@ -46,6 +48,38 @@ func TestStrangersFillNoLog(t *testing.T) {
 				}
 				if got := samples(t, reg)[tt.count]; got != 2000 {
 					t.Errorf("%s is %v, want 2000 of %v", tt.count, got, samples(t, reg))
+				}
+			})
+		})
+	}
+}
+
+// Whatever makes connections wait lasts: an operator is told of it now and then, at
+// a level that is seen.
+func TestWhatLastsIsToldNowAndThen(t *testing.T) {
+	listener := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5235}
+	for _, tt := range []struct {
+		name, line string
+		hit        func(o *observe.Observer)
+	}{
+		{"a limit", `level=WARN msg="there are as many connections as may be: new ones wait" reason=http_connections`,
+			func(o *observe.Observer) { o.LimitHit("http_connections") }},
+		{"no descriptors", `level=ERROR msg="connections cannot be taken" listener=192.0.2.1:5235 err="too many open files"`,
+			func(o *observe.Observer) { o.Deaf(listener, syscall.EMFILE) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, _, text := observer(t)
+				for range 100 { // for 10 s
+					tt.hit(o)
+					time.Sleep(100 * time.Millisecond)
+				}
+				if n := strings.Count(text.String(), tt.line); n != 1 || strings.Contains(text.String(), "left_out") {
+					t.Errorf("%d lines, want one:\n%s", n, text)
+				}
+				tt.hit(o)
+				if n := strings.Count(text.String(), tt.line); n != 2 || strings.Count(text.String(), "left_out=99") != 1 {
+					t.Errorf("%d lines, want two, the second with what was left out:\n%s", n, text)
 				}
 			})
 		})
