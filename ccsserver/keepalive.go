@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"syscall"
 	"time"
 
 	"penstock/ccs"
@@ -130,10 +131,16 @@ func kernelWatches(conn net.Conn) bool {
 	return ok && userTimeout
 }
 
-func tcpOf(conn net.Conn) (*net.TCPConn, bool) {
+// A tcpConn is a [net.TCPConn], or what has one inside and its methods.
+type tcpConn interface {
+	SetKeepAliveConfig(net.KeepAliveConfig) error
+	SyscallConn() (syscall.RawConn, error)
+}
+
+func tcpOf(conn net.Conn) (tcpConn, bool) {
 	if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = c.NetConn()
 	}
-	t, ok := conn.(*net.TCPConn)
+	t, ok := conn.(tcpConn)
 	return t, ok
 }

@@ -32,6 +32,9 @@ type Options struct {
 	// AnswerTime is how long, on the way out, what was taken may wait for its
 	// answer. Default 20 s: all is over within 30 s then.
 	AnswerTime time.Duration
+	// Descriptors is how many files and connections the process may have open.
+	// Default: what the system says.
+	Descriptors int
 	// Listen opens listeners, and Dial connections to far ends below TLS, such
 	// as in memory for tests. Default: the network's.
 	Listen func(network, address string) (net.Listener, error)
@@ -87,6 +90,9 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 func New(cfg *config.Config, opt Options) (*App, error) {
 	if opt.AnswerTime == 0 {
 		opt.AnswerTime = 20 * time.Second
+	}
+	if opt.Descriptors == 0 {
+		opt.Descriptors = descriptors()
 	}
 	if opt.Listen == nil {
 		opt.Listen = net.Listen

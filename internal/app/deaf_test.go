@@ -150,3 +150,41 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	}
 	return l.Listener.Accept()
 }
+
+// Strangers take no descriptors that far ends need: what is connected goes on, by
+// new connections too.
+func TestR_F39_StrangersLeaveDescriptorsForFarEnds(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	// Of 20 descriptors the fronts have 10: an app server, and strangers.
+	r := runWith(t, app.Options{Descriptors: 20}, settings(t, nil), overFCM(sim))
+	pool := r.client(sim.SenderID(), serverKey, nil)
+	if code := send(t, pool, sim.Tokens()[0]); code != "" {
+		t.Fatal(code)
+	}
+	strangers := make([]net.Conn, 0, 20)
+	defer func() {
+		for _, conn := range strangers {
+			conn.Close()
+		}
+	}()
+	const line = `msg="there are as many connections as may be: new ones wait" reason=descriptors`
+	for len(strangers) < 20 {
+		conn, err := net.Dial("tcp", []string{r.addr.CCS[0], r.addr.HTTP[0]}[len(strangers)%2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		strangers = append(strangers, conn)
+	}
+	until(t, "they wait", func() bool { return strings.Contains(r.log.String(), line) })
+	if code := send(t, pool, sim.Tokens()[0]); code != "" {
+		t.Errorf("what is connected: %s", code)
+	}
+	if status, _ := r.get("/healthz"); status != 200 {
+		t.Errorf("health: %d", status)
+	}
+	for _, conn := range strangers {
+		conn.Close()
+	}
+	until(t, "there is room again", func() bool { status, _ := r.post(serverKey, string(sim.Tokens()[0])); return status == 200 })
+}

@@ -44,7 +44,11 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		<-l.limit.places
 		return nil, err
 	}
-	return &limitedConn{Conn: conn, leave: sync.OnceFunc(func() { <-l.limit.places })}, nil
+	leave := sync.OnceFunc(func() { <-l.limit.places })
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return &limitedTCP{TCPConn: tcp, leave: leave}, nil
+	}
+	return &limitedConn{Conn: conn, leave: leave}, nil
 }
 
 func (l *limitedListener) Close() error {
@@ -61,4 +65,27 @@ func (c *limitedConn) Close() error {
 	err := c.Conn.Close()
 	c.leave()
 	return err
+}
+
+// A limitedTCP is a limitedConn that can be watched by the kernel, half closed and
+// reset like the connection itself.
+type limitedTCP struct {
+	*net.TCPConn
+	leave func()
+}
+
+func (c *limitedTCP) Close() error {
+	err := c.TCPConn.Close()
+	c.leave()
+	return err
+}
+
+// ownDescriptors are kept for far ends, files and listeners, so that strangers who
+// take all connections keep nothing of what was taken before from its way.
+const ownDescriptors = 64
+
+// frontConnections is how many connections the fronts may have where the process
+// may have so many descriptors: those of the admin listener have their own.
+func frontConnections(descriptors, admin int) int {
+	return max(descriptors-ownDescriptors-admin, descriptors/2, 1)
 }

@@ -64,6 +64,14 @@ func (a *App) listen() (*listening, error) {
 		limit := newConnectionLimit(a.cfg.Limits.AdminConnections, func() { a.obs.LimitHit("admin_connections") })
 		l.admin = limit.listener(l.admin)
 	}
+	if a.opt.Descriptors > 0 {
+		limit := newConnectionLimit(frontConnections(a.opt.Descriptors, a.cfg.Limits.AdminConnections), func() { a.obs.LimitHit("descriptors") })
+		for _, list := range [][]net.Listener{l.ccs, l.web} {
+			for i := range list {
+				list[i] = limit.listener(list[i])
+			}
+		}
+	}
 	limit := newConnectionLimit(a.cfg.Limits.HTTPConnections, func() { a.obs.LimitHit("http_connections") })
 	for i := range l.web {
 		l.web[i] = h2wire.NewListener(limit.listener(l.web[i]), a.webTLS, &h2wire.Options{Failed: a.obs.NoHTTP})

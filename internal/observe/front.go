@@ -95,7 +95,7 @@ func (o *Observer) Ignored(project string, n int) {
 }
 
 // LimitHit tells of a listener that takes no more connections for a while, since
-// there are as many as may be; limit is the setting's name.
+// there are as many as may be; limit is the setting's name, or descriptors.
 func (o *Observer) LimitHit(limit string) {
 	o.metrics.limits.WithLabelValues(limit).Inc()
 	if leftOut, ok := o.crowded.may(); ok {
