@@ -345,14 +345,18 @@ func (c *h2conn) windowUpdate(f *http2.WindowUpdateFrame) error {
 func (c *h2conn) goAway(f *http2.GoAwayFrame) {
 	c.mu.Lock()
 	c.leaving = true
+	c.mu.Unlock()
+	// The owner hears it first: where what is handed back goes, and how much of it
+	// goes there at a time, depends on what was said here.
+	c.owner.goingAway(f.ErrCode, line(f.DebugData()))
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for id, k := range c.streams {
 		if id > f.LastStreamID {
 			c.forget(k)
 			k.finish(elsewhere, errGoAway)
 		}
 	}
-	c.mu.Unlock()
-	c.owner.goingAway(f.ErrCode, line(f.DebugData()))
 }
 
 // line makes a peer's text fit for a log.

@@ -272,6 +272,32 @@ func TestS_46_FewerStreamsAfterTheFarEndHasComplained(t *testing.T) {
 	})
 }
 
+// What a complaint hands back must not be sent again by the old limit.
+func TestS_46_AComplaintIsHeardBeforeItsStreamsAreSentAgain(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{Events: &fcmsend.Events{GoAway: func(fcmsend.ConnectionInfo, string, string) {
+			time.Sleep(time.Millisecond) // until whoever can go on has done so
+			if n := len(w.dialled()); n != 1 {
+				t.Errorf("%d dials when the sender hears of it; want the first", n)
+			}
+		}}})
+		all := sendMany(t, s, 100)
+		first := w.conn()
+		first.pending()
+		first.goAway(0, http2.ErrCodeProtocol, "exceeded_max_concurrent_streams")
+		for range 2 {
+			conn := w.conn()
+			if n := conn.pending(); n != 50 {
+				t.Errorf("%d streams; want half of those that were too many", n)
+			}
+			for range 50 {
+				conn.request().accept()
+			}
+		}
+		wantAllAccepted(t, all)
+	})
+}
+
 // Two connections of as many streams say one thing, and so does one twice.
 func TestS_46_OneLimitIsComplainedOfOnEachConnection(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
