@@ -58,7 +58,7 @@ type h2conn struct {
 	mu       sync.Mutex // guards what follows
 	err      error      // why the connection is over
 	broken   error      // why nothing can be written any more
-	leaving  bool       // no new streams
+	leaving  bool       // no new streams; so it is when err is set
 	streams  map[uint32]*call
 	nextID   uint32
 	out      []byte // waits for the writer
@@ -118,7 +118,7 @@ func newH2(nc net.Conn, to *target, opt *Options, owner connOwner, running *sync
 // roundTrip sends the call's request and waits for its end.
 func (c *h2conn) roundTrip(ctx context.Context, k *call, limit time.Duration) {
 	c.mu.Lock()
-	if c.err != nil || c.leaving {
+	if c.leaving {
 		c.mu.Unlock()
 		k.end, k.err = elsewhere, errGone
 		return
@@ -127,36 +127,31 @@ func (c *h2conn) roundTrip(ctx context.Context, k *call, limit time.Duration) {
 	k.stream.begun = time.Now()
 	k.stream.window = c.initial
 	c.nextID += 2
-	leaving := c.nextID >= lastStream
-	c.leaving = leaving
+	c.leaving = c.nextID >= lastStream
 	c.streams[k.stream.id] = k
 	before := len(c.out)
 	c.out = c.headers.append(c.out, k.stream.id, k.auth, len(k.body))
 	c.buffered += uint64(len(c.out) - before)
 	k.stream.rest = k.body
 	c.pump(k)
-	if len(k.stream.rest) > 0 {
+	if k.stream.offset == 0 {
 		c.blocked = append(c.blocked, k)
 	}
 	c.mu.Unlock()
 	c.signal()
-	if leaving {
-		c.owner.goingAway(http2.ErrCodeNo, "")
-	}
 	k.wait(ctx, limit, c.abandon)
 }
 
 // pump puts as much of k's body into the buffer as the windows allow, and the
-// end of the stream behind its last byte. The lock is held.
+// end of the stream behind its last byte. No body is empty. The lock is held.
 func (c *h2conn) pump(k *call) {
 	s := &k.stream
 	before := len(c.out)
 	for s.offset == 0 {
 		n := int(min(int64(len(s.rest)), maxFrame, s.window, c.window))
-		if n <= 0 && len(s.rest) > 0 {
+		if n <= 0 {
 			break
 		}
-		n = max(n, 0)
 		last := n == len(s.rest)
 		var flags http2.Flags
 		if last {
@@ -169,7 +164,6 @@ func (c *h2conn) pump(k *call) {
 		c.window -= int64(n)
 		if last {
 			s.offset = c.buffered + uint64(len(c.out)-before)
-			s.rest = nil
 		}
 	}
 	c.buffered += uint64(len(c.out) - before)

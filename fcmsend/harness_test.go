@@ -176,7 +176,8 @@ type farConn struct {
 	enc *hpack.Encoder
 	buf bytes.Buffer
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex                 // guards what follows
+	bounds map[http2.SettingID]uint32 // the sender's SETTINGS
 	resets map[uint32]http2.ErrCode
 	pings  []time.Time
 	pongs  [][8]byte // answers to pings
@@ -307,7 +308,16 @@ func (c *farConn) read() {
 					// From here on the sender must do with it.
 					c.framer.ReadMetaHeaders.SetMaxDynamicTableSize(min(w.settings[0].Val, 4096))
 				}
-			} else if !c.w.silent { // an ack must not come before SETTINGS
+				continue
+			}
+			c.mu.Lock()
+			c.bounds = map[http2.SettingID]uint32{}
+			f.ForeachSetting(func(s http2.Setting) error {
+				c.bounds[s.ID] = s.Val
+				return nil
+			})
+			c.mu.Unlock()
+			if !c.w.silent { // an ack must not come before SETTINGS
 				c.write(func(f *http2.Framer) error { return f.WriteSettingsAck() })
 			}
 		case *http2.WindowUpdateFrame:
@@ -537,6 +547,9 @@ func wantError(t *testing.T, r fcmsend.Result, err error, class fcm.Class, unkno
 	}
 	if e.Class != class || e.OutcomeUnknown != unknown {
 		t.Fatalf("error %v; want %v, outcome unknown %v", err, class, unknown)
+	}
+	if e.Reply != nil && e.Reply.HTTPStatus == 0 {
+		t.Errorf("error %v with a reply that nobody gave", err)
 	}
 	if r != (fcmsend.Result{}) {
 		t.Errorf("result %+v beside an error", r)

@@ -273,6 +273,39 @@ func TestThePeersWindowsAreKept(t *testing.T) {
 	})
 }
 
+// A stream begins with the window of RFC 9113 6.9.2 where SETTINGS name none.
+func TestTheFirstWindowOfAStreamIsKept(t *testing.T) {
+	const window = 65535
+	for _, length := range []int{window, window + 1, window + 2} {
+		play(t, func(t *testing.T, w *far) {
+			w.stingy = true
+			s := w.sender(nil)
+			p := send(t, s, toToken())
+			conn := w.conn()
+			conn.request().accept()
+			p.wantAccepted()
+			conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<20) })
+			synctest.Wait()
+			body := len(toToken("k", "").Append(nil))
+			p = send(t, s, toToken("k", strings.Repeat("v", length-body)))
+			for range length - window {
+				p.wantPending()
+				conn.noRequest()
+				conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(3, 1) })
+			}
+			if n := conn.pending(); n != 1 {
+				t.Fatalf("%d requests where the window is as long as the body of %d bytes", n, length)
+			}
+			r := conn.request()
+			if len(r.body) != length {
+				t.Errorf("a body of %d bytes; want %d", len(r.body), length)
+			}
+			r.accept()
+			p.wantAccepted()
+		})
+	}
+}
+
 func TestTheConnectionsWindowIsKept(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		w.stingy = true

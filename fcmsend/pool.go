@@ -100,10 +100,6 @@ func (p *pool) close() {
 		w.ready <- granted{err: errClosed}
 	}
 	p.waiters = nil
-	for _, l := range links {
-		l.leaving = true
-		l.idle.Stop()
-	}
 	p.mu.Unlock()
 	p.cancel()
 	for _, l := range links {
@@ -369,7 +365,7 @@ func (l *link) doubt(silent *atomic.Bool) {
 	p.grant()
 }
 
-// goingAway implements connOwner: GOAWAY, or the end of the stream ids.
+// goingAway implements connOwner: GOAWAY.
 func (l *link) goingAway(code http2.ErrCode, reason string) {
 	p := l.pool
 	p.mu.Lock()

@@ -1,8 +1,15 @@
 package fcmsend
 
 import (
+	"errors"
+	"io"
+	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
 )
 
 func TestTheLastWordAboutAConnectionCounts(t *testing.T) {
@@ -21,5 +28,42 @@ func TestTheLastWordAboutAConnectionCounts(t *testing.T) {
 		if l.silent != is {
 			t.Errorf("the pool takes it for silent: %v", l.silent)
 		}
+	}
+}
+
+// A nobody owns a connection and hears nothing.
+type nobody struct{}
+
+func (nobody) limited(uint32)                  {}
+func (nobody) doubt(*atomic.Bool)              {}
+func (nobody) goingAway(http2.ErrCode, string) {}
+func (nobody) over(error)                      {}
+
+// Between the pool's choice and the request a connection may end.
+func TestAConnectionThatIsOverTakesNothing(t *testing.T) {
+	opt, to, err := (*Options)(nil).withDefaults("shop-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, begin := range map[string]func(nc net.Conn, running *sync.WaitGroup) conn{
+		protoH2: func(nc net.Conn, running *sync.WaitGroup) conn { return newH2(nc, &to, &opt, nobody{}, running) },
+		protoH1: func(nc net.Conn, running *sync.WaitGroup) conn { return newH1(nc, &to, &opt, nobody{}, running) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far := net.Pipe()
+			defer far.Close()
+			go io.Copy(io.Discard, far)
+			var running sync.WaitGroup
+			c := begin(near, &running)
+			c.shut(errors.New("the end"))
+			k := newCall().(*call)
+			k.reset()
+			k.body = []byte("{}")
+			c.roundTrip(t.Context(), k, time.Minute)
+			if k.end != elsewhere || !errors.Is(k.err, errGone) {
+				t.Errorf("ending %d, %v; want it to go elsewhere", k.end, k.err)
+			}
+			running.Wait()
+		})
 	}
 }

@@ -397,6 +397,28 @@ func TestAContextEndsASend(t *testing.T) {
 			t.Error("the stream was not reset")
 		}
 		conn.noRequest()
+		// And that he has left says nothing of the connection.
+		p = send(t, s, toToken())
+		conn.request().accept()
+		p.wantAccepted()
+		w.noConn()
+	})
+}
+
+func TestAnAnswerInTheMomentOfLeavingCounts(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request().accept()
+		p.wantAccepted()
+		for range 20 { // which of two things that have happened counts is chance
+			ctx := &lastMoment{Context: t.Context(), before: func() { conn.request().accept() }, done: make(chan struct{})}
+			sendWith(ctx, t, s, toToken()).wantAccepted()
+		}
+		if n := s.State().InFlight; n != 0 {
+			t.Errorf("%d places are taken, and nobody is there", n)
+		}
 	})
 }
 
@@ -432,5 +454,8 @@ func TestCloseEndsWhatWaits(t *testing.T) {
 		s.Close()
 		waits.wantError(fcm.Unavailable, false)
 		first.wantError(fcm.Unavailable, true)
+		if n := len(w.dialled()); n != 1 {
+			t.Errorf("%d dials; want none after the first", n)
+		}
 	})
 }

@@ -1,7 +1,10 @@
 package fcmsend_test
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,6 +36,42 @@ func wantAllAccepted(t *testing.T, all []*sending) {
 func (c *farConn) pending() int {
 	synctest.Wait()
 	return len(c.arrived)
+}
+
+func TestTheSenderTellsItsBoundsAtOnce(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		opt := w.options(nil)
+		late := make(chan struct{})
+		opt.Dial = func(_ context.Context, network, address string) (net.Conn, error) {
+			<-late
+			return w.dial(t.Context(), network, address)
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		ctx, cancel := context.WithCancel(t.Context())
+		p := sendWith(ctx, t, s, toToken())
+		p.wantPending()
+		cancel()
+		p.wantError(fcm.Unavailable, false)
+		close(late) // and nobody has a request any more
+		began := time.Now()
+		conn := w.conn()
+		synctest.Wait()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the connection is greeted after %v", took)
+		}
+		conn.mu.Lock()
+		defer conn.mu.Unlock()
+		want := map[http2.SettingID]uint32{
+			http2.SettingEnablePush: 0, http2.SettingInitialWindowSize: 80 << 10, http2.SettingMaxHeaderListSize: 64 << 10,
+		}
+		if !maps.Equal(conn.bounds, want) {
+			t.Errorf("SETTINGS %v; want %v", conn.bounds, want)
+		}
+	})
 }
 
 func TestS_42_NeverMoreThanAHundredStreamsBeforeSettings(t *testing.T) {
@@ -269,6 +308,26 @@ func TestS_46_FewerStreamsAfterTheFarEndHasComplained(t *testing.T) {
 			third.request().accept()
 		}
 		wantAllAccepted(t, all)
+	})
+}
+
+func TestS_46_TheMostStreamsThereWereCount(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		all := sendMany(t, s, 80)
+		first := w.conn()
+		for range 80 {
+			first.request().accept()
+		}
+		wantAllAccepted(t, all)
+		p := send(t, s, toToken())
+		first.request()
+		first.goAway(0, http2.ErrCodeProtocol, "exceeded_max_concurrent_streams")
+		w.conn().request().accept()
+		p.wantAccepted()
+		if n := s.State().Connections[0].Limit; n != 40 {
+			t.Errorf("%d streams; want half of the most there were", n)
+		}
 	})
 }
 
