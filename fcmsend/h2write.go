@@ -33,7 +33,7 @@ func (w *headerWriter) init(to *target, userAgent string) {
 
 // resize obeys the far end's SETTINGS_HEADER_TABLE_SIZE.
 func (w *headerWriter) resize(size uint32) {
-	w.enc.SetMaxDynamicTableSize(min(size, 4096))
+	w.enc.SetMaxDynamicTableSize(size) // it takes 4096 at most
 	w.cached = nil
 }
 

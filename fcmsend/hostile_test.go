@@ -34,12 +34,25 @@ func (r *request) rawHeaders(fragment []byte, endHeaders, endStream bool) {
 
 func TestR_A65_AnswersThatBreakTheRulesEndTheirStream(t *testing.T) {
 	cases := map[string]func(r *request){
-		"no status":           func(r *request) { r.rawHeaders(block("content-type", "x"), true, true) },
-		"a status of letters": func(r *request) { r.rawHeaders(block(":status", "abc"), true, true) },
-		"a status of four":    func(r *request) { r.rawHeaders(block(":status", "2000"), true, true) },
-		"a status of two":     func(r *request) { r.rawHeaders(block(":status", "20"), true, true) },
-		"two statuses":        func(r *request) { r.rawHeaders(block(":status", "200", ":status", "200"), true, true) },
-		"a pseudo field":      func(r *request) { r.rawHeaders(block(":status", "200", ":path", "/"), true, true) },
+		"no status":               func(r *request) { r.rawHeaders(block("content-type", "x"), true, true) },
+		"a status of letters":     func(r *request) { r.rawHeaders(block(":status", "abc"), true, true) },
+		"a status of four":        func(r *request) { r.rawHeaders(block(":status", "2000"), true, true) },
+		"a status of two":         func(r *request) { r.rawHeaders(block(":status", "20"), true, true) },
+		"two statuses":            func(r *request) { r.rawHeaders(block(":status", "200", ":status", "200"), true, true) },
+		"a pseudo field":          func(r *request) { r.rawHeaders(block(":status", "200", ":path", "/"), true, true) },
+		"a pseudo field in front": func(r *request) { r.rawHeaders(block(":path", "/", ":status", "200"), true, true) },
+		"a pseudo field before a length": func(r *request) {
+			r.rawHeaders(block(":status", "200", ":path", "/", "content-length", "0"), true, true)
+		},
+		"a pseudo field before others": func(r *request) { r.rawHeaders(block(":status", "200", ":path", "/", "x", "y"), true, true) },
+		"a length of nothing":          func(r *request) { r.rawHeaders(block(":status", "200", "content-length", ""), true, true) },
+		"a length with a point":        func(r *request) { r.rawHeaders(block(":status", "200", "content-length", "1.0"), true, true) },
+		"a length beyond all bounds": func(r *request) {
+			r.rawHeaders(block(":status", "200", "content-length", "1"+strings.Repeat("0", 64)), true, true)
+		},
+		"two lengths, the first of 0": func(r *request) {
+			r.rawHeaders(block(":status", "200", "content-length", "0", "content-length", "2"), true, true)
+		},
 		"a length of letters": func(r *request) { r.rawHeaders(block(":status", "200", "content-length", "x"), true, true) },
 		"two lengths": func(r *request) {
 			r.rawHeaders(block(":status", "200", "content-length", "1", "content-length", "2"), true, true)
@@ -72,6 +85,13 @@ func TestR_A65_AnswersThatBreakTheRulesEndTheirStream(t *testing.T) {
 				}
 				conn.request().accept()
 				other.wantAccepted()
+				// What comes on that stream now is nobody's answer.
+				third := send(t, s, toToken())
+				next := conn.request()
+				r.rawHeaders(block(":status", "404"), true, true)
+				third.wantPending()
+				next.accept()
+				third.wantAccepted()
 			})
 		})
 	}
@@ -171,6 +191,17 @@ func TestR_A65_AFarEndThatSpeaksSomethingElse(t *testing.T) {
 		p := send(t, s, toToken())
 		conn := w.conn()
 		conn.request()
+		conn.write(func(f *http2.Framer) error { return f.WriteSettingsAck() })
+		if p.wantError(fcm.Unavailable, true); p.took != 0 {
+			t.Errorf("took %v; want it at once", p.took)
+		}
+	})
+	play(t, func(t *testing.T, w *far) {
+		w.silent = true
+		s := w.sender(nil)
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request()
 		conn.nc.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 		p.wantError(fcm.Unavailable, true)
 	})
@@ -185,8 +216,9 @@ func TestWhatIsNoFaultIsBorneWith(t *testing.T) {
 		conn.write(func(f *http2.Framer) error { return f.WriteRawFrame(0xbe, 0xff, r.id, []byte("grease")) })
 		conn.write(func(f *http2.Framer) error { return f.WriteSettings(http2.Setting{ID: 0x1a1a, Val: 7}) })
 		conn.write(func(f *http2.Framer) error { return f.WritePing(true, [8]byte{1}) })
+		r.rawHeaders(block(":status", "100"), true, false)
 		r.rawHeaders(block(":status", "103", "link", "x"), true, false)
-		head := block(":status", "200", "content-length", itoa(len(success)))
+		head := block(":status", "200", "content-length", itoa(len(success)), "content-length", itoa(len(success)))
 		synctest.Wait()
 		r.rawHeaders(head[:3], false, false) // in two frames
 		conn.write(func(f *http2.Framer) error { return f.WriteContinuation(r.id, true, head[3:]) })
@@ -231,105 +263,6 @@ func TestR_A65_AFloodOfQuestionsIsNotAnsweredForEver(t *testing.T) {
 		if e := p.wantError(fcm.Unavailable, true); p.took != 0 || !strings.Contains(e.Error(), "does not read") {
 			t.Errorf("after %v: %v; want it at once", p.took, e)
 		}
-	})
-}
-
-func TestThePeersWindowsAreKept(t *testing.T) {
-	play(t, func(t *testing.T, w *far) {
-		w.stingy = true
-		w.settings = []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 100}}
-		s := w.sender(nil)
-		p := send(t, s, toToken()) // so that the SETTINGS are read
-		conn := w.conn()
-		conn.request().accept()
-		p.wantAccepted()
-
-		big := toToken("k", strings.Repeat("v", 1000))
-		p = send(t, s, big)
-		small := send(t, s, toToken()) // is not held up
-		r := conn.request()
-		r.accept()
-		small.wantAccepted()
-		p.wantPending()
-		conn.noRequest()
-		if e := s.State(); e.InFlight != 1 {
-			t.Errorf("state %+v", e)
-		}
-		first := uint32(3)
-		if r.id == first {
-			first = 5
-		}
-		conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(first, 500) })
-		conn.noRequest()
-		conn.write(func(f *http2.Framer) error {
-			return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 700})
-		})
-		r = conn.request()
-		if string(r.body) != string(big.Append(nil)) {
-			t.Errorf("body of %d bytes is not what was sent", len(r.body))
-		}
-		r.accept()
-		p.wantAccepted()
-	})
-}
-
-// A stream begins with the window of RFC 9113 6.9.2 where SETTINGS name none.
-func TestTheFirstWindowOfAStreamIsKept(t *testing.T) {
-	const window = 65535
-	for _, length := range []int{window, window + 1, window + 2} {
-		play(t, func(t *testing.T, w *far) {
-			w.stingy = true
-			s := w.sender(nil)
-			p := send(t, s, toToken())
-			conn := w.conn()
-			conn.request().accept()
-			p.wantAccepted()
-			conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<20) })
-			synctest.Wait()
-			body := len(toToken("k", "").Append(nil))
-			p = send(t, s, toToken("k", strings.Repeat("v", length-body)))
-			for range length - window {
-				p.wantPending()
-				conn.noRequest()
-				conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(3, 1) })
-			}
-			if n := conn.pending(); n != 1 {
-				t.Fatalf("%d requests where the window is as long as the body of %d bytes", n, length)
-			}
-			r := conn.request()
-			if len(r.body) != length {
-				t.Errorf("a body of %d bytes; want %d", len(r.body), length)
-			}
-			r.accept()
-			p.wantAccepted()
-		})
-	}
-}
-
-func TestTheConnectionsWindowIsKept(t *testing.T) {
-	play(t, func(t *testing.T, w *far) {
-		w.stingy = true
-		w.settings = []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1 << 20}}
-		s := w.sender(nil)
-		p := send(t, s, toToken())
-		conn := w.conn()
-		r := conn.request()
-		used := len(r.body)
-		r.accept()
-		p.wantAccepted()
-		big := toToken("k", strings.Repeat("v", 100_000))
-		p = send(t, s, big)
-		p.wantPending()
-		conn.noRequest()
-		conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, uint32(used+len(big.Append(nil))-65535-1)) })
-		conn.noRequest()
-		conn.write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1) })
-		r = conn.request()
-		if string(r.body) != string(big.Append(nil)) {
-			t.Errorf("body of %d bytes is not what was sent", len(r.body))
-		}
-		r.accept()
-		p.wantAccepted()
 	})
 }
 
@@ -393,14 +326,18 @@ func TestWhatHasNotLeftHasAKnownOutcome(t *testing.T) {
 		play(t, func(t *testing.T, w *far) {
 			_, conn, p := stuck(t, w)
 			conn.write(func(f *http2.Framer) error { return f.WriteRSTStream(3, http2.ErrCodeInternal) })
-			p.wantError(fcm.Unavailable, false)
+			if p.wantError(fcm.Unavailable, false); p.took != 0 {
+				t.Errorf("took %v", p.took)
+			}
 		})
 	})
 	t.Run("answered with nonsense", func(t *testing.T) {
 		play(t, func(t *testing.T, w *far) {
 			_, conn, p := stuck(t, w)
 			(&request{farConn: conn, id: 3}).rawHeaders(block("a", "b"), true, true)
-			p.wantError(fcm.Unavailable, false)
+			if p.wantError(fcm.Unavailable, false); p.took != 0 {
+				t.Errorf("took %v", p.took)
+			}
 		})
 	})
 	t.Run("answered with nonsense while its end is on the way", func(t *testing.T) {
@@ -523,7 +460,7 @@ func TestR_F12_AGoAwayIsHeardThoughWritingFailedBefore(t *testing.T) {
 }
 
 func TestHeadersBeyondAFrameAndTables(t *testing.T) {
-	for _, length := range []int{1_000, 8_000, 16_000} {
+	for _, length := range []int{1_000, 8_000, 16_370} {
 		t.Run(itoa(length)+" characters of token", func(t *testing.T) { tablesWith(t, length) })
 	}
 }
@@ -537,7 +474,7 @@ func tablesWith(t *testing.T, length int) {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(t *testing.T, w *far) {
 				w.settings = settings
-				token := strings.Repeat("t", length)
+				token := strings.Repeat("~", length) // which no code makes shorter
 				s := w.senderWith(fcmsend.Static(token), nil)
 				var conn *farConn
 				for range 4 {
@@ -584,30 +521,27 @@ func TestANewTokenIsWrittenOnOldConnections(t *testing.T) {
 	})
 }
 
-func TestTheSendersWindowNeverRunsOut(t *testing.T) {
+// What comes behind the bound of a reply is nobody's, whoever sends next.
+func TestATooLongAnswerIsCutOff(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		s := w.sender(nil)
-		body := success + strings.Repeat(" ", 60_000)
-		var conn *farConn
-		for i := range 100 {
-			p := send(t, s, toToken())
-			if conn == nil {
-				conn = w.conn()
-			}
-			r := conn.request()
-			conn.mu.Lock()
-			conn.window -= int64(len(body))
-			left := conn.window
-			conn.mu.Unlock()
-			if left < 0 {
-				t.Fatalf("answer %d does not fit: %d bytes are missing", i+1, -left)
-			}
-			if left > 2<<20 {
-				t.Fatalf("%d bytes may be sent; want a bound", left)
-			}
-			r.answer(200, body)
-			p.wantAccepted()
-			synctest.Wait()
+		p := send(t, s, toToken())
+		conn := w.conn()
+		r := conn.request()
+		r.head(503, false)
+		r.data(strings.Repeat("x", 64<<10), false)
+		p.wantPending()
+		r.data("x", false)
+		p.wantError(fcm.Unavailable, false)
+		synctest.Wait()
+		if code, ok := conn.resetOf(r.id); !ok || code != http2.ErrCodeCancel {
+			t.Errorf("reset %v, %v; want CANCEL", code, ok)
 		}
+		p = send(t, s, toToken())
+		next := conn.request()
+		r.data("x", true)
+		p.wantPending()
+		next.accept()
+		p.wantAccepted()
 	})
 }

@@ -3,6 +3,7 @@ package fcmsend_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -126,6 +127,7 @@ func TestSuccesses(t *testing.T) {
 		{"S-09 an object without a name is accepted", `{"other":1}`, ""},
 		{"S-09 an empty object is accepted", `{}`, ""},
 		{"S-09 a name that is no text is no name", `{"name":5}`, ""},
+		{"an answer as long as may be", `{"name":"projects/p/messages/1"}` + strings.Repeat(" ", 64<<10-32), "projects/p/messages/1"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -135,6 +137,13 @@ func TestSuccesses(t *testing.T) {
 				conn := w.conn()
 				conn.request().answer(200, c.body)
 				if r, err := p.wait(); err != nil || r.Name != c.want || r.ValidateOnly {
+					t.Errorf("%+v, %v; want %q", r, err, c.want)
+				}
+				p = send(t, s, toToken()) // and once more without a length
+				r := conn.request()
+				r.head(200, false)
+				r.data(c.body, true)
+				if r, err := p.wait(); err != nil || r.Name != c.want {
 					t.Errorf("%+v, %v; want %q", r, err, c.want)
 				}
 				conn.noRequest()
@@ -176,6 +185,10 @@ func TestAnswersThatTellNothing(t *testing.T) {
 		{"S-09 200 and half an object", func(r *request) { r.answer(200, `{"name":"projects/p/mess`) }},
 		{"S-09 200 and fewer bytes than declared", func(r *request) {
 			r.head(200, false, "content-length", "100")
+			r.data(`{"name":"projects/p/messages/1"}`, true)
+		}},
+		{"S-09 200 and more bytes than declared", func(r *request) {
+			r.head(200, false, "content-length", "0")
 			r.data(`{"name":"projects/p/messages/1"}`, true)
 		}},
 		{"S-09 200, then a reset", func(r *request) {
@@ -293,6 +306,7 @@ func TestAStatusIsAnAnswerThoughTheBodyIsMissing(t *testing.T) {
 	}{
 		{"503 and a cut", 503, func(r *request) { r.nc.Close() }, fcm.Unavailable, false},
 		{"503 and a reset", 503, func(r *request) { r.cancel(2) }, fcm.Unavailable, false},
+		{"503 and more than was declared", 503, func(r *request) { r.data("x", true) }, fcm.Unavailable, false},
 		{"503 and silence", 503, func(*request) {}, fcm.Unavailable, false},
 		{"S-19 S-20 404 and a cut", 404, func(r *request) { r.nc.Close() }, fcm.Unavailable, false},
 		{"S-19 S-20 404, half of its reply and a cut", 404, func(r *request) {
@@ -318,7 +332,11 @@ func TestAStatusIsAnAnswerThoughTheBodyIsMissing(t *testing.T) {
 			play(t, func(t *testing.T, w *far) {
 				p := send(t, w.sender(nil), toToken())
 				r := w.conn().request()
-				r.head(c.status, false)
+				if strings.HasSuffix(c.name, "declared") {
+					r.head(c.status, false, "content-length", "0")
+				} else {
+					r.head(c.status, false)
+				}
 				synctest.Wait()
 				c.end(r)
 				p.wantError(c.class, c.unknown)
@@ -391,7 +409,9 @@ func TestAContextEndsASend(t *testing.T) {
 		}
 		// One that is over before anything is written has a known outcome.
 		p = sendWith(ctx, t, s, toToken())
-		p.wantError(fcm.Unavailable, false)
+		if e := p.wantError(fcm.Unavailable, false); !errors.Is(e, context.DeadlineExceeded) {
+			t.Errorf("error %v; want the context's", e)
+		}
 		time.Sleep(time.Millisecond)
 		if _, ok := conn.resetOf(r.id); !ok {
 			t.Error("the stream was not reset")

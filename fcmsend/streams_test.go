@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,7 +142,7 @@ func TestS_44_GoAwayLetsFinishAndNewOnesGoElsewhere(t *testing.T) {
 		for range 10 {
 			requests = append(requests, first.request())
 		}
-		first.goAway(1<<31-1, http2.ErrCodeNo, "time\nto go") // as before a graceful end
+		first.goAway(1<<31-1, http2.ErrCodeNo, "time\nto go~\x7f\xff"+strings.Repeat("!", 200)) // as before a graceful end
 		synctest.Wait()
 		young := sendMany(t, s, 10)
 		second := w.conn()
@@ -161,7 +162,7 @@ func TestS_44_GoAwayLetsFinishAndNewOnesGoElsewhere(t *testing.T) {
 		if !first.isOver() {
 			t.Error("the connection was not closed when it was done")
 		}
-		if len(gone) != 2 || gone[0] != "1h2NO_ERRORtime.to go" {
+		if want := "1h2NO_ERRORtime.to go~.." + strings.Repeat("!", 120-13); len(gone) != 2 || gone[0] != want {
 			t.Errorf("events %q", gone)
 		}
 	})
