@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"penstock/fcm"
 	"penstock/fcmsend"
 )
@@ -170,9 +172,139 @@ func TestS_17_ATokenThatIsAcceptedAndRefusedInTurnIsNoLoop(t *testing.T) {
 			s.Send(t.Context(), toToken())
 			time.Sleep(100 * time.Millisecond)
 		}
+		if most := 1000 + h.count(); n > most {
+			t.Errorf("%d requests; want one for each message and each token, %d", n, most)
+		}
 		if n := h.count(); n > 12 {
 			t.Errorf("%d tokens in 100 s; want one each 10 s at most", n)
 		}
+	})
+}
+
+// refuse is FCM's answer to a token that it does not take.
+func refuse(r *request) { r.answer(401, errorBody(401, "UNAUTHENTICATED", "no")) }
+
+func TestS_17_AMessageWithoutAnAnswerProvesNoToken(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		p := send(t, s, toToken())
+		conn := w.conn()
+		refuse(conn.request())
+		conn.request() // with the second token, and without an answer
+		time.Sleep(5 * time.Second)
+		conn.write(func(f *http2.Framer) error { return f.WritePing(true, [8]byte{}) }) // it lives
+		p.wantError(fcm.Unavailable, true)
+		p = send(t, s, toToken())
+		refuse(conn.request())
+		p.wantError(fcm.Credential, false)
+		conn.noRequest()
+		if n := h.count(); n != 2 {
+			t.Errorf("%d tokens were asked for; want 2", n)
+		}
+	})
+}
+
+func TestS_17_ALateAnswerToAnOldTokenEndsNoHold(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		late := send(t, s, toToken("i", "late"))
+		conn := w.conn()
+		first := conn.request()
+		p := send(t, s, toToken())
+		refuse(conn.request())
+		refuse(conn.request())
+		p.wantError(fcm.Credential, false)
+		first.accept() // with the first token
+		late.wantAccepted()
+		send(t, s, toToken()).wantError(fcm.Credential, false)
+		conn.noRequest()
+		if n := h.count(); n != 2 {
+			t.Errorf("%d tokens were asked for; want 2", n)
+		}
+	})
+}
+
+// A token that FCM refuses is replaced at once, though the endpoint was in
+// trouble when the next one was wanted before; and the same one again is none.
+func TestS_15_ARefusalEndsTheHoldOfTheTokenEndpoint(t *testing.T) {
+	for name, again := range map[string]bool{"S-15 another token": false, "S-17 the same token": true} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				h := w.tokenHost()
+				h.set(func(n int, rw http.ResponseWriter) {
+					switch {
+					case n == 2:
+						rw.WriteHeader(503)
+					case again:
+						giveToken(rw, "token-1", 100)
+					default:
+						giveToken(rw, fmt.Sprintf("token-%d", n), 100)
+					}
+				})
+				s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+				p := send(t, s, toToken())
+				conn := w.conn()
+				conn.request().accept()
+				p.wantAccepted()
+				time.Sleep(51 * time.Second)
+				p = send(t, s, toToken()) // has the next one fetched
+				synctest.Wait()
+				refuse(conn.request())
+				if again {
+					e := p.wantError(fcm.Credential, false)
+					if cause, ok := errors.AsType[*fcmsend.TokenError](e); !ok || !cause.Refused {
+						t.Errorf("error %v; want a refusal", e)
+					}
+					conn.noRequest()
+				} else {
+					conn.request().accept()
+					p.wantAccepted()
+				}
+				if n := h.count(); n != 3 {
+					t.Errorf("%d tokens were asked for; want 3", n)
+				}
+			})
+		})
+	}
+}
+
+// A refusal of the token before says nothing of the one in use, though the one
+// after it is not to be had.
+func TestS_15_ALateRefusalOfAnOldTokenIsAnsweredWithTheNewOne(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		h.set(func(n int, rw http.ResponseWriter) {
+			switch n {
+			case 1:
+				giveToken(rw, "token-1", 3600)
+			case 2:
+				giveToken(rw, "token-2", 10)
+			default:
+				rw.WriteHeader(503)
+			}
+		})
+		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		late := send(t, s, toToken("i", "late"))
+		conn := w.conn()
+		old := conn.request()
+		p := send(t, s, toToken())
+		refuse(conn.request())
+		conn.request().accept()
+		p.wantAccepted()
+		time.Sleep(6 * time.Second)
+		p = send(t, s, toToken()) // has the third one fetched
+		conn.request().accept()
+		p.wantAccepted()
+		synctest.Wait()
+		refuse(old)
+		r := conn.request()
+		if got := r.header["authorization"]; got != "Bearer token-2" || h.count() != 3 {
+			t.Errorf("authorization %q after %d tokens; want the second of 3", got, h.count())
+		}
+		r.accept()
+		late.wantAccepted()
 	})
 }
 

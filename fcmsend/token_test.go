@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -267,6 +268,7 @@ func TestS_14_R_F30_RefreshBeginsEarlyAndSendingGoesOn(t *testing.T) {
 func TestR_F30_WhileTheTokenEndpointIsDownTheOldTokenIsUsed(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		var failed []time.Time
+		refreshed := 0
 		h := w.tokenHost()
 		h.set(func(n int, rw http.ResponseWriter) {
 			if n == 1 {
@@ -277,7 +279,10 @@ func TestR_F30_WhileTheTokenEndpointIsDownTheOldTokenIsUsed(t *testing.T) {
 		})
 		w.handle = (*request).accept
 		s := w.senderWith(inline(t, serviceAccount(nil)), &fcmsend.Options{
-			Events: &fcmsend.Events{TokenFailed: func(err error, next time.Time) { failed = append(failed, next) }},
+			Events: &fcmsend.Events{
+				TokenFailed:    func(err error, next time.Time) { failed = append(failed, next) },
+				TokenRefreshed: func(time.Time) { refreshed++ },
+			},
 		})
 		began := time.Now()
 		for time.Since(began) < 59*time.Minute-time.Second {
@@ -296,8 +301,8 @@ func TestR_F30_WhileTheTokenEndpointIsDownTheOldTokenIsUsed(t *testing.T) {
 		// 10, 20, 40, 80, 160 s and up to a quarter less from minute 55 on.
 		synctest.Wait()
 		times := h.times()[1:]
-		if len(times) < 4 || len(times) > 7 || len(failed) != len(times) {
-			t.Errorf("%d requests and %d events; want 4 to 7", len(times), len(failed))
+		if len(times) < 4 || len(times) > 7 || len(failed) != len(times) || refreshed != 1 {
+			t.Errorf("%d requests, %d events of them, %d of tokens; want 4 to 7, and one token", len(times), len(failed), refreshed)
 		}
 		most := 10 * time.Second
 		for i := 1; i < len(times); i++ {
@@ -407,7 +412,9 @@ func TestCloseEndsARequestForAToken(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		h := w.tokenHost()
 		h.set(func(_ int, rw http.ResponseWriter) { time.Sleep(5 * time.Second) })
-		s := w.senderWith(inline(t, serviceAccount(nil)), nil)
+		s := w.senderWith(inline(t, serviceAccount(nil)), &fcmsend.Options{Events: &fcmsend.Events{
+			TokenFailed: func(err error, _ time.Time) { t.Errorf("told of %v", err) },
+		}})
 		p := send(t, s, toToken())
 		synctest.Wait()
 		began := time.Now()
@@ -415,9 +422,80 @@ func TestCloseEndsARequestForAToken(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("Close took %v", took)
 		}
-		p.wantError(fcm.Unavailable, false) // and no operator has anything to mend
+		e := p.wantError(fcm.Unavailable, false) // and no operator has anything to mend
+		if err := s.State().TokenErr; !strings.Contains(e.Error(), "the sender is closed") || err == nil || !strings.Contains(err.Error(), "the sender is closed") {
+			t.Errorf("errors %v, %v; want them to say that the sender is closed", e, err)
+		}
 		time.Sleep(10 * time.Second)
 	})
+}
+
+func TestCloseWaitsForTheCredentialsAndAsksThemNoMore(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		asked, running := 0, false
+		s := w.senderWith(credentialsFunc(func(context.Context) (fcmsend.Token, error) {
+			asked++
+			running = true
+			time.Sleep(time.Second) // whatever the context says
+			running = false
+			return fcmsend.Token{}, errors.New("none")
+		}), nil)
+		p := send(t, s, toToken())
+		p.wantPending()
+		s.Close()
+		if running {
+			t.Error("they are still at it")
+		}
+		p.wantError(fcm.Unavailable, false)
+		time.Sleep(time.Hour)
+		send(t, s, toToken()).wantError(fcm.Unavailable, false)
+		synctest.Wait()
+		if asked != 1 {
+			t.Errorf("asked %d times; want once", asked)
+		}
+	})
+}
+
+func TestCloseEndsConnectionsToTheTokenEndpoint(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		h := w.tokenHost()
+		w.handle = (*request).accept
+		opt := w.options(nil)
+		var toHost net.Conn
+		opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			nc, err := w.dial(ctx, network, address)
+			if address == "token.example:80" {
+				toHost = nc
+			}
+			return nc, err
+		}
+		s, err := fcmsend.New(project, inline(t, serviceAccount(nil)), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, s, toToken()).wantAccepted()
+		s.Close()
+		synctest.Wait()
+		if _, err := toHost.Write(nil); !errors.Is(err, net.ErrClosed) || h.count() != 1 {
+			t.Errorf("write: %v, after %d requests; want it closed", err, h.count())
+		}
+	})
+}
+
+func TestATokenThatFitsNoHeaderIsNone(t *testing.T) {
+	for name, value := range map[string]string{
+		"empty": "", "a line": "a\r\nx: y", "a control": "a\x7f", "no ASCII": "a\u00e9", "too long": strings.Repeat("t", 16<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				s := w.senderWith(fcmsend.Static(value), nil)
+				e := send(t, s, toToken()).wantError(fcm.Credential, false)
+				if len(w.dialled()) != 0 || len(e.Error()) > 200 || value != "" && strings.Contains(e.Error(), value) {
+					t.Errorf("%d dials, error %.300v", len(w.dialled()), e)
+				}
+			})
+		})
+	}
 }
 
 func TestATokenThatIsOverAlreadyIsNone(t *testing.T) {
