@@ -137,6 +137,10 @@ func TestAChangedFileEndsAHold(t *testing.T) {
 			send(t, s, toToken()).wantError(fcm.Credential, false)
 			time.Sleep(time.Second)
 		}
+		putFile(t, path, []byte("{")) // and nobody wants to hear of it
+		time.Sleep(6 * time.Second)
+		send(t, s, toToken()).wantError(fcm.Credential, false)
+		synctest.Wait()
 		h.set(nil)
 		putFile(t, path, serviceAccount(map[string]string{"private_key_id": "key-2"}))
 		time.Sleep(6 * time.Second)
@@ -250,6 +254,15 @@ func TestS_17_S_27_AFileIsWatchedWhileItsCredentialsAreRefused(t *testing.T) {
 				write("key-5")
 				time.Sleep(time.Hour)
 				wantSwaps(3, "a dead token")
+
+				// The next trouble is watched like the first.
+				time.Sleep(2 * time.Hour)
+				refuse(h, w)
+				send(t, s, toToken()).wantError(class, false)
+				wantSwaps(4, "the next message")
+				write("key-6")
+				time.Sleep(5 * time.Second)
+				wantSwaps(5, "five seconds later")
 			})
 		})
 	}
@@ -286,6 +299,39 @@ func TestARefusalOfWhatWasReplacedMeanwhileIsNobodysAnswer(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		first.wantAccepted()
 		second.wantAccepted()
+	})
+}
+
+// What is fetched with refused credentials is of no use once they are replaced.
+func TestATokenOfCredentialsThatWereRefusedAndReplacedIsNotUsed(t *testing.T) {
+	dir := t.TempDir()
+	play(t, func(t *testing.T, w *far) {
+		path := filepath.Join(dir, "sa.json")
+		putFile(t, path, serviceAccount(nil))
+		h := w.tokenHost()
+		h.set(func(n int, rw http.ResponseWriter) {
+			switch n {
+			case 1:
+				rw.WriteHeader(400)
+			case 2:
+				time.Sleep(8 * time.Second)
+				giveToken(rw, "old", 3599)
+			default:
+				giveToken(rw, "new", 3599)
+			}
+		})
+		s := w.senderWith(fromFile(t, path), nil)
+		send(t, s, toToken()).wantError(fcm.Credential, false)
+		time.Sleep(12 * time.Second)
+		p := send(t, s, toToken())
+		time.Sleep(time.Second)
+		putFile(t, path, serviceAccount(map[string]string{"private_key_id": "key-2"}))
+		r := w.conn().request()
+		if got := r.header["authorization"]; got != "Bearer new" || h.count() != 3 {
+			t.Errorf("authorization %q after %d tokens; want the third", got, h.count())
+		}
+		r.accept()
+		p.wantAccepted()
 	})
 }
 
@@ -390,6 +436,9 @@ func TestAFileThatChangesWhileATokenIsFetchedIsAskedAgain(t *testing.T) {
 		second := send(t, s, toToken()) // notices
 		first.wantAccepted()
 		second.wantAccepted()
+		if first.took != 8*time.Second { // nothing is wrong with the first token
+			t.Errorf("took %v; want it sent with the first token", first.took)
+		}
 		time.Sleep(10 * time.Second)
 		if h.count() != 2 {
 			t.Fatalf("%d tokens; want 2", h.count())

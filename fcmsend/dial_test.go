@@ -277,6 +277,62 @@ func dialNowhere(opt *fcmsend.Options) *atomic.Int32 {
 	return dials
 }
 
+func TestWhoWaitsWhereNoneIsAllowedGetsTheNextConnection(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{MaxConnections: 1})
+		p := send(t, s, toToken())
+		conn := w.conn()
+		conn.request().accept()
+		p.wantAccepted()
+		conn.write(func(f *http2.Framer) error {
+			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+		})
+		synctest.Wait()
+		p = send(t, s, toToken())
+		p.wantPending()
+		conn.nc.Close()
+		w.conn().request().accept()
+		if p.wantAccepted(); p.took != 0 {
+			t.Errorf("took %v", p.took)
+		}
+	})
+}
+
+// Connections that nobody wrote on tell nothing of the far end.
+func TestConnectionsThatNobodyUsedAreNoRow(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		opt := w.options(nil)
+		slow := true
+		opt.Dial = func(_ context.Context, network, address string) (net.Conn, error) {
+			if slow {
+				time.Sleep(2 * time.Second)
+			}
+			return w.dial(t.Context(), network, address)
+		}
+		s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		for range 6 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			sendWith(ctx, t, s, toToken()).wantError(fcm.Unavailable, false)
+			cancel()
+			w.conn().nc.Close()
+			synctest.Wait()
+			if n := len(s.State().Connections); n != 0 {
+				t.Fatalf("%d connections in the state", n)
+			}
+		}
+		slow = false
+		p := send(t, s, toToken())
+		w.conn().request().accept()
+		if p.wantAccepted(); p.took != 0 {
+			t.Errorf("took %v", p.took)
+		}
+	})
+}
+
 func TestCloseEndsADialAndNothingIsDialledAfter(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		opt := w.options(&fcmsend.Options{DialTimeout: time.Hour})
@@ -400,6 +456,9 @@ func TestR_F15_ACertificateOfAnotherIsNotTalkedTo(t *testing.T) {
 		e := send(t, s, toToken()).wantError(fcm.Unavailable, false)
 		if !strings.Contains(e.Error(), "certificate") {
 			t.Errorf("error %v; want it to name the certificate", e)
+		}
+		if _, err := w.open[0].Write(nil); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the connection is left open: %v", err)
 		}
 	})
 }

@@ -348,6 +348,30 @@ func TestAStatusIsAnAnswerThoughTheBodyIsMissing(t *testing.T) {
 	}
 }
 
+// What one call heard says nothing of the next, which uses its memory.
+func TestAnAnswerThatIsCutIsNotMistakenForTheOneBefore(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		var conn *farConn
+		for range 10 {
+			p := send(t, s, toToken())
+			if conn == nil {
+				conn = w.conn()
+			}
+			conn.request().answer(503, "", "retry-after", "30")
+			p.wantError(fcm.Unavailable, false)
+			p = send(t, s, toToken())
+			r := conn.request()
+			r.head(200, false)
+			r.data(success, false)
+			r.cancel(2)
+			if e := p.wantError(fcm.Unavailable, true); e.RetryAfter != 0 || e.Reply != nil {
+				t.Errorf("%v, retry after %v, reply %v", e, e.RetryAfter, e.Reply)
+			}
+		}
+	})
+}
+
 func TestS_32_RetryAfterIsReadAsSecondsAndAsDate(t *testing.T) {
 	for value, want := range map[string]time.Duration{"30": 30 * time.Second, "Sat, 01 Jan 2000 00:01:00 GMT": time.Minute, "soon": 0, "": 0} {
 		t.Run("S-32 "+value, func(t *testing.T) {

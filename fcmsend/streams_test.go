@@ -392,6 +392,30 @@ func TestS_46_OneLimitIsComplainedOfOnEachConnection(t *testing.T) {
 	})
 }
 
+func TestS_46_ALateComplaintRaisesNothing(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(&fcmsend.Options{MaxConnections: 2})
+		sendMany(t, s, 200)
+		first, second := w.conn(), w.conn()
+		complain := func(c *farConn, want int) {
+			t.Helper()
+			for c.pending() > 0 {
+				c.request()
+			}
+			c.goAway(0, http2.ErrCodeProtocol, "exceeded_max_concurrent_streams")
+			synctest.Wait()
+			for _, l := range s.State().Connections {
+				if l.Limit != want {
+					t.Errorf("%d streams; want %d", l.Limit, want)
+				}
+			}
+		}
+		complain(first, 50)
+		complain(w.conn(), 25)
+		complain(second, 25) // it says it of a hundred
+	})
+}
+
 func TestS_46_OneStreamIsTheLeast(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		s := w.sender(&fcmsend.Options{StreamsPerConnection: 1})
