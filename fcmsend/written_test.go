@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -21,10 +22,11 @@ import (
 
 const applicationData = 23 // the kind of a record of TLS that holds what we write
 
-// A gatedConn holds each record of TLS at its gate while that is closed, and
-// breaks after as many as are left.
+// A gatedConn holds each write at its gate while that is closed, and breaks after
+// as many records of TLS as are left.
 type gatedConn struct {
 	net.Conn
+	behind bool // the gate is behind what is written, not in front
 	left   atomic.Int32
 	closed chan struct{}
 	once   sync.Once
@@ -45,6 +47,11 @@ func (c *gatedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	gate := c.gate
 	c.mu.Unlock()
+	if gate != nil && c.behind {
+		n, err := c.Conn.Write(p)
+		<-gate
+		return n, err
+	}
 	if gate != nil {
 		select {
 		case <-gate:
@@ -205,6 +212,69 @@ func TestAConnectionThatIsLeftWhileItsSocketTakesNothingIsClosed(t *testing.T) {
 		conn.goAway(1<<31-1, http2.ErrCodeNo, "")
 		if !conn.isOver() {
 			t.Error("it is still there")
+		}
+	})
+}
+
+// A connection that ends while the sender is at the socket: what that has taken
+// decides.
+func TestHTTP1OnlyWhatTheSocketHasTakenHasAnUnknownOutcome(t *testing.T) {
+	for name, taken := range map[string]bool{"taken": true, "not taken": false} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				h := &h1far{w, w.host("fcm.example:8080")}
+				opt := w.options(&fcmsend.Options{Endpoint: plainEndpoint})
+				gated := &gatedConn{behind: taken, closed: make(chan struct{})}
+				gated.shutGate()
+				opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+					nc, err := w.dial(ctx, network, address)
+					if err != nil || gated.Conn != nil {
+						return nc, err
+					}
+					gated.Conn = nc
+					return gated, nil
+				}
+				s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(s.Close)
+				p := send(t, s, toToken())
+				conn := h.conn()
+				if taken {
+					conn.request()
+				}
+				conn.nc.Close()
+				if taken {
+					p.wantPending() // nobody knows yet
+					gated.openGate()
+					p.wantError(fcm.Unavailable, true)
+					return
+				}
+				conn = h.conn()
+				conn.request()
+				conn.accept()
+				p.wantAccepted()
+			})
+		})
+	}
+}
+
+func TestHTTP1ASocketThatTakesNothingIsGivenUpAndClosed(t *testing.T) {
+	playH1(t, nil, func(t *testing.T, w *h1far, s *fcmsend.Sender) {
+		p := send(t, s, toToken("k", strings.Repeat("v", 100_000))) // more than a pipe holds
+		first := w.conn()
+		second := w.conn()
+		second.request()
+		second.accept()
+		if p.wantAccepted(); p.took != fcmsend.MinRequestTimeout {
+			t.Errorf("took %v; want the time of a request", p.took)
+		}
+		if n, err := io.Copy(io.Discard, first.nc); n < 64<<10 || err != nil {
+			t.Errorf("%d bytes, %v; want what the pipe holds and its end", n, err)
+		}
+		if n := len(s.State().Connections); n != 1 {
+			t.Errorf("%d connections in the state; want the second", n)
 		}
 	})
 }
