@@ -495,6 +495,26 @@ func tablesWith(t *testing.T, length int) {
 	}
 }
 
+// Both ends of the answers' table forget the same entries at the same time: it has
+// the size of RFC 9113 6.5.2, since the sender names none.
+func TestTheTableOfAnswersIsInStep(t *testing.T) {
+	play(t, func(t *testing.T, w *far) {
+		s := w.sender(nil)
+		var conn *farConn
+		for i := range 400 {
+			p := send(t, s, toToken())
+			if conn == nil {
+				conn = w.conn()
+			}
+			pad := strings.Repeat("p", 1+i*37%211)
+			conn.request().answer(503, "", "retry-after", itoa(1+i%50), "x-"+itoa(i%7), pad)
+			if e := p.wantError(fcm.Unavailable, false); e.RetryAfter != time.Duration(1+i%50)*time.Second {
+				t.Fatalf("answer %d: retry after %v", i, e.RetryAfter)
+			}
+		}
+	})
+}
+
 func TestANewTokenIsWrittenOnOldConnections(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		h := w.tokenHost()

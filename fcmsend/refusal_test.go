@@ -411,6 +411,31 @@ func TestTokenEndpointsThatMisbehave(t *testing.T) {
 	}
 }
 
+func TestTheWordsOfOAuthAreTold(t *testing.T) {
+	for _, code := range []string{
+		"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+		"access_denied", "invalid_rapt", "server_error", "temporarily_unavailable", "internal_failure", "rate_limit_exceeded",
+		"disabled_client", "org_internal", "admin_policy_enforced", "deleted_client", "",
+	} {
+		t.Run(code, func(t *testing.T) {
+			play(t, func(t *testing.T, w *far) {
+				w.tokenHost().set(func(_ int, rw http.ResponseWriter) {
+					rw.WriteHeader(400)
+					fmt.Fprintf(rw, `{"error":%q,"error_description":"canary"}`, code)
+				})
+				e := send(t, w.senderWith(inline(t, serviceAccount(nil)), nil), toToken()).wantError(fcm.Credential, false)
+				cause, ok := errors.AsType[*fcmsend.TokenError](e)
+				if !ok || cause.Status != 400 || cause.Code != code {
+					t.Fatalf("error %v; want status and word", e)
+				}
+				if want := strings.TrimSpace("HTTP 400 " + code); !strings.Contains(e.Error(), "("+want+")") || strings.Contains(e.Error(), "canary") {
+					t.Errorf("error %v; want it to say %s", e, want)
+				}
+			})
+		})
+	}
+}
+
 func TestATokenEndpointThatCannotBeReached(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
 		s := w.senderWith(inline(t, serviceAccount(map[string]string{"token_uri": "https://nowhere.example/canary?key=canary"})), nil)

@@ -249,6 +249,9 @@ func TestHTTP1OnlyWhatTheSocketHasTakenHasAnUnknownOutcome(t *testing.T) {
 					p.wantPending() // nobody knows yet
 					gated.openGate()
 					p.wantError(fcm.Unavailable, true)
+					if n := len(w.dialled()); n != 1 || p.took != 0 {
+						t.Errorf("%d dials, took %v; want it at once, and nothing sent again", n, p.took)
+					}
 					return
 				}
 				conn = h.conn()
