@@ -244,6 +244,7 @@ func TestS_14_R_F30_RefreshBeginsEarlyAndSendingGoesOn(t *testing.T) {
 		}
 		time.Sleep(55*time.Minute - time.Second)
 		want("token-1")
+		synctest.Wait() // until one that is wanted is asked for
 		if n := h.count(); n != 1 {
 			t.Errorf("%d tokens before the last five minutes", n)
 		}
