@@ -308,6 +308,7 @@ func TestWhatAnotherPoolBringsAgainIsDeliveredOnce(t *testing.T) {
 			t.Errorf("the new pool's: %v", err)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := offered.Load(); n != 1 {
 			t.Errorf("it was written to app servers %d times, want once", n)
 		}
