@@ -104,6 +104,10 @@ func (u *upstream) offer(ctx context.Context, m ccs.FromServer) (*offer, error) 
 		key = offerKey{u.sender, m.From, m.MessageID}
 	}
 	for {
+		// Before there is room for a copy: by then the first one may have ended.
+		if first := u.offers.get(key); first != nil {
+			return first, nil
+		}
 		err := u.server.Offer(u.sender, m, ccsserver.OfferOptions{
 			Offered: func(string, int) {
 				o.written.Store(true)
@@ -125,11 +129,8 @@ func (u *upstream) offer(ctx context.Context, m ccs.FromServer) (*offer, error) 
 				u.offers.add(key, o)
 			}
 			return o, nil
-		case errors.Is(err, ccsserver.ErrInWork):
-			if first := u.offers.get(key); first != nil {
-				return first, nil
-			}
-		case errors.Is(err, ccsserver.ErrFull):
+		case errors.Is(err, ccsserver.ErrFull), errors.Is(err, ccsserver.ErrInWork):
+			// In work: the first one is being taken in at this moment.
 		case errors.Is(err, ccsserver.ErrClosed):
 			return nil, errLeft
 		default:

@@ -287,9 +287,18 @@ func TestWhatNobodyHasIsLeftToTheFarEnd(t *testing.T) {
 // changed, is brought again what the old one left: an app server gets it once, and
 // its ack counts for the copy.
 func TestWhatAnotherPoolBringsAgainIsDeliveredOnce(t *testing.T) {
+	for name, waiting := range map[string]int{"there is room": 100, "there is no room for another one": 1} {
+		t.Run(name, func(t *testing.T) { broughtAgain(t, waiting) })
+	}
+}
+
+func broughtAgain(t *testing.T, waiting int) {
 	synctest.Test(t, func(t *testing.T) {
 		var offered atomic.Int64
-		d := newDesk(t, ccsserver.Options{Events: &ccsserver.Events{Offered: func(string, ccs.FromServer, int) { offered.Add(1) }}})
+		d := newDesk(t, ccsserver.Options{
+			MaxWaiting: waiting,
+			Events:     &ccsserver.Events{Offered: func(string, ccs.FromServer, int) { offered.Add(1) }},
+		})
 		leaving, leave := context.WithCancel(t.Context())
 		d.up.closing = leaving.Done()
 		left := make(chan error, 1)
@@ -312,6 +321,7 @@ func TestWhatAnotherPoolBringsAgainIsDeliveredOnce(t *testing.T) {
 		if n := offered.Load(); n != 1 {
 			t.Errorf("it was written to app servers %d times, want once", n)
 		}
+		synctest.Wait() // or its removal might be seen half done
 		if n := len(next.offers.inWork); n != 0 {
 			t.Errorf("%d messages are remembered that have ended", n)
 		}
