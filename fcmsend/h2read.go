@@ -345,17 +345,19 @@ func (c *h2conn) windowUpdate(f *http2.WindowUpdateFrame) error {
 func (c *h2conn) goAway(f *http2.GoAwayFrame) {
 	c.mu.Lock()
 	c.leaving = true
+	var back []*call
+	for id, k := range c.streams {
+		if id > f.LastStreamID {
+			c.forget(k) // no end of the connection casts a doubt on it any more
+			back = append(back, k)
+		}
+	}
 	c.mu.Unlock()
 	// The owner hears it first: where what is handed back goes, and how much of it
 	// goes there at a time, depends on what was said here.
 	c.owner.goingAway(f.ErrCode, line(f.DebugData()))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, k := range c.streams {
-		if id > f.LastStreamID {
-			c.forget(k)
-			k.finish(elsewhere, errGoAway)
-		}
+	for _, k := range back {
+		k.finish(elsewhere, errGoAway)
 	}
 }
 

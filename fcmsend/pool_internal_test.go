@@ -67,3 +67,51 @@ func TestAConnectionThatIsOverTakesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A closer owns a connection that it ends when it hears of a GOAWAY.
+type closer struct {
+	nobody
+	conn chan conn // of room for one
+}
+
+func (c closer) goingAway(http2.ErrCode, string) { (<-c.conn).shut(errPing) }
+
+// What a GOAWAY hands back was not processed, however soon the connection ends.
+func TestS_45_NoEndCastsADoubtOnWhatAGoAwayHandsBack(t *testing.T) {
+	opt, to, err := (*Options)(nil).withDefaults("shop-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := net.Pipe()
+	defer far.Close()
+	var running sync.WaitGroup
+	owner := closer{conn: make(chan conn, 1)}
+	c := newH2(near, &to, &opt, owner, &running)
+	owner.conn <- c
+	go func() {
+		framer := http2.NewFramer(far, far)
+		if _, err := io.ReadFull(far, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
+		}
+		_ = framer.WriteSettings()
+		for {
+			f, err := framer.ReadFrame()
+			if err != nil {
+				return
+			}
+			if d, is := f.(*http2.DataFrame); is && d.StreamEnded() {
+				break
+			}
+		}
+		_ = framer.WriteGoAway(0, http2.ErrCodeNo, nil)
+		_, _ = io.Copy(io.Discard, far)
+	}()
+	k := newCall().(*call)
+	k.reset()
+	k.body = []byte("{}")
+	c.roundTrip(t.Context(), k, time.Minute)
+	if k.end != elsewhere || !errors.Is(k.err, errGoAway) {
+		t.Errorf("ending %d, %v; want it to go elsewhere", k.end, k.err)
+	}
+	running.Wait()
+}
