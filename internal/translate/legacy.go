@@ -127,9 +127,11 @@ func reservedByLegacy(key string) bool {
 		strings.HasPrefix(key, "google") || strings.HasPrefix(key, "gcm")
 }
 
-// ttl reads a number of seconds, with zeros behind a point at most.
+// ttl reads a number of seconds, with zeros behind a point at most. JSON has a zero
+// with a sign, too.
 func (o *LegacyOptions) ttl(text string) (*time.Duration, *LegacyError) {
 	whole, zeros, _ := strings.Cut(text, ".")
+	whole, negative := strings.CutPrefix(whole, "-")
 	seconds := 0
 	for i := range len(whole) {
 		if whole[i] < '0' || whole[i] > '9' || seconds > int(fcm.MaxTTL/time.Second) {
@@ -138,7 +140,7 @@ func (o *LegacyOptions) ttl(text string) (*time.Duration, *LegacyError) {
 		}
 		seconds = 10*seconds + int(whole[i]-'0')
 	}
-	if whole == "" || seconds < 0 || seconds > int(fcm.MaxTTL/time.Second) || strings.Trim(zeros, "0") != "" {
+	if whole == "" || seconds < 0 || negative && seconds > 0 || seconds > int(fcm.MaxTTL/time.Second) || strings.Trim(zeros, "0") != "" {
 		return nil, o.word(InvalidTTL, `Invalid value (%s) for "time_to_live": must be between 0 and %d`, printable(text, maxEcho), fcm.MaxTTL/time.Second)
 	}
 	ttl := time.Duration(seconds) * time.Second

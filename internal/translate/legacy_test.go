@@ -159,6 +159,9 @@ func TestLegacyRefusals(t *testing.T) {
 		{"T-24 a ttl beyond all bounds", `{"to":"T","time_to_live":99999999999999999999999}`, nil, 200, ``, "InvalidTtl"},
 		{"T-24 a ttl that 64 bits take for 600", `{"to":"T","time_to_live":18446744073709552216}`, nil, 200, ``, "InvalidTtl"},
 		{"T-24 a negative ttl", `{"to":"T","time_to_live":-1}`, nil, 200, ``, "InvalidTtl"},
+		{"T-24 a negative ttl with zeros", `{"to":"T","time_to_live":-1.0}`, nil, 200, ``, "InvalidTtl"},
+		{"T-24 a sign alone", `{"to":"T","time_to_live":"-"}`, nil, 200, ``, "InvalidTtl"},
+		{"T-24 two signs", `{"to":"T","time_to_live":"--0"}`, nil, 200, ``, "InvalidTtl"},
 		{"T-24 a ttl in words", `{"to":"T","time_to_live":"x"}`, nil, 200, ``, "InvalidTtl"},
 		{"T-24 an empty ttl", `{"to":"T","time_to_live":""}`, nil, 200, ``, "InvalidTtl"},
 		{"T-24 a ttl with a fraction", `{"to":"T","time_to_live":1.5}`, nil, 200, ``, "InvalidTtl"},
@@ -213,7 +216,7 @@ func TestLegacyRefusals(t *testing.T) {
 		})
 	}
 	t.Run("what is just allowed", func(t *testing.T) {
-		for _, body := range []string{ids(1000), deep(14), `{"to":"T","time_to_live":600.0}`, `{"to":"T","time_to_live":"0"}`, `{"to":"T","x":1}`} {
+		for _, body := range []string{ids(1000), deep(14), `{"to":"T","time_to_live":600.0}`, `{"to":"T","time_to_live":"0"}`, `{"to":"T","time_to_live":-0}`, `{"to":"T","time_to_live":-0.0}`, `{"to":"T","x":1}`} {
 			if _, err := translate.ParseLegacyJSON([]byte(body), nil); err != nil {
 				t.Errorf("%.60s: %v", body, err)
 			}

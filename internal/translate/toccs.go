@@ -72,9 +72,25 @@ func ToCCS(r *fcm.SendRequest, id ccs.MessageID) (*ccs.Downstream, error) {
 		return nil, invalid(fcm.InvalidMessage, printable(path, maxDescription), "CCS has no words for it")
 	}
 	if wrong, ok := errors.AsType[*ccs.FieldError](m.Validate()); ok {
-		return nil, Refuse(wrong)
+		named := *wrong
+		named.Field = pathOf(wrong.Field)
+		return nil, Refuse(&named)
 	}
 	return m, nil
+}
+
+// pathOf is where v1 says what a field of CCS says; its own name for what v1 does
+// not know.
+func pathOf(field string) string {
+	switch field {
+	case "to":
+		return "message.token"
+	case "collapse_key", "restricted_package_name":
+		return "message.android." + field
+	case "condition", "data", "notification":
+		return "message." + field
+	}
+	return field
 }
 
 // An object is JSON as encoding/json reads it, numbers as json.Number. So

@@ -151,8 +151,13 @@ func TestToCCSDropsNothingInSilence(t *testing.T) {
 		{"an icon by another name in browsers", `{"message":{"token":"T","webpush":{"notification":{"icon":"ic"}}}}`, "message.webpush.notification.icon"},
 		{"two icons", `{"message":{"token":"T","android":{"notification":{"icon":"ic"}},"webpush":{"notification":{"icon":"https://example.com/i"}}}}`, "message.android.notification.icon"},
 		{"a link of its own", `{"message":{"token":"T","webpush":{"fcm_options":{"link":"https://example.com/"}}}}`, "message.webpush.fcm_options.link"},
-		{"a key that CCS keeps", `{"message":{"token":"T","data":{"priority":"x"}}}`, "data"},
-		{"more than CCS takes", `{"message":{"token":"T","data":{"k":"` + strings.Repeat("x", 4096) + `"}}}`, "data"},
+		{"a key that CCS keeps", `{"message":{"token":"T","data":{"priority":"x"}}}`, "message.data"},
+		{"more than CCS takes", `{"message":{"token":"T","data":{"k":"` + strings.Repeat("x", 4096) + `"}}}`, "message.data"},
+		{"a longer text than CCS takes", `{"message":{"token":"T","notification":{"body":"` + strings.Repeat("x", 4096) + `"}}}`, "message.notification"},
+		{"a longer token than CCS takes", `{"message":{"token":"` + strings.Repeat("T", 1<<17) + `"}}`, "message.token"},
+		{"a longer condition than CCS takes", `{"message":{"condition":"'` + strings.Repeat("t", 1<<17) + `' in topics"}}`, "message.condition"},
+		{"a longer collapse key than CCS takes", `{"message":{"token":"T","android":{"collapse_key":"` + strings.Repeat("k", 1<<17) + `"}}}`, "message.android.collapse_key"},
+		{"a longer name of a package than CCS takes", `{"message":{"token":"T","android":{"restricted_package_name":"` + strings.Repeat("k", 1<<17) + `"}}}`, "message.android.restricted_package_name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, err := fcm.ParseSendRequest([]byte(tt.body))
