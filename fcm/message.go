@@ -143,7 +143,7 @@ type AndroidConfigV2 struct {
 	DirectBootOK           bool                       `json:"direct_boot_ok"`
 	BandwidthConstrainedOK bool                       `json:"bandwidth_constrained_ok"`
 	RestrictedSatelliteOK  bool                       `json:"restricted_satellite_ok"`
-	BackgroundSync         *BackgroundSync            `json:"background_sync" proto:"BackgroundSync"`
+	BackgroundSync         *BackgroundSync            `json:"background_sync" proto:"AndroidBackgroundSync"`
 	RemoteNotification     *AndroidRemoteNotification `json:"remote_notification" proto:"AndroidRemoteNotification"`
 	Unknown                Unknown                    `json:"-"`
 }

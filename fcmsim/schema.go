@@ -100,6 +100,9 @@ func (f *fieldType) typeName() string {
 	case kindTimestamp:
 		return typePrefix + "google.protobuf.Timestamp"
 	case kindMessage:
+		if strings.HasPrefix(f.sub.name, "google.") {
+			return typePrefix + f.sub.name
+		}
 		return typePrefix + "google.firebase.fcm.v1." + f.sub.name
 	case kindStringMap:
 		return "Map"

@@ -28,7 +28,7 @@ func stringScalar(f *fieldType, text string) (value string, ok bool, fault strin
 		}
 	case kindTimestamp:
 		if _, err := time.Parse(time.RFC3339Nano, text); err != nil {
-			return "", false, "Field '" + f.name + "', Illegal timestamp format; timestamps must end with 'Z' or have a valid timezone offset."
+			return "", false, timestampFault(f)
 		}
 	}
 	return text, ok, ""
@@ -45,13 +45,17 @@ func bareScalar(f *fieldType, text string) (value string, ok bool, fault string)
 		ok = isFloat(text)
 	case kindEnum:
 		var n int32
-		n, ok = int32Of(text) // an open enum has room for values that are still to come
-		if ok && n >= 0 && int(n) < len(f.enum.values) {
-			text = f.enum.values[n]
+		if n, ok = int32Of(text); !ok || n < 0 || int(n) >= len(f.enum.values) {
+			return text, false, ""
 		}
+		text = f.enum.values[n]
 	case kindDuration:
 		if text[0] != '{' && text[0] != '[' {
 			return "", false, durationFault(f, "duration must end with 's'")
+		}
+	case kindTimestamp:
+		if text[0] != '{' && text[0] != '[' {
+			return "", false, timestampFault(f)
 		}
 	}
 	return text, ok, ""
@@ -76,6 +80,10 @@ func isFloat(text string) bool {
 	}
 	v, err := strconv.ParseFloat(text, 64)
 	return err == nil && math.Abs(v) <= math.MaxFloat32 && !strings.ContainsAny(text, "xXpP_iInN")
+}
+
+func timestampFault(f *fieldType) string {
+	return "Field '" + f.name + "', Illegal timestamp format; timestamps must end with 'Z' or have a valid timezone offset."
 }
 
 func durationFault(f *fieldType, why string) string {

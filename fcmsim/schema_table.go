@@ -75,19 +75,12 @@ var (
 		of(kindTimestamp, "event_time"),
 		listOf(kindDuration, "vibrate_timings"),
 		of(kindInt32, "notification_count"),
-		[]*fieldType{
-			enumOf("notification_priority", &enumType{"AndroidNotification.NotificationPriority", []string{
-				"PRIORITY_UNSPECIFIED", "PRIORITY_MIN", "PRIORITY_LOW", "PRIORITY_DEFAULT", "PRIORITY_HIGH", "PRIORITY_MAX",
-			}}),
-			enumOf("visibility", &enumType{"AndroidNotification.Visibility", []string{
-				"VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET",
-			}}),
-			sub("light_settings", lightSettingsType),
-		},
+		[]*fieldType{sub("light_settings", lightSettingsType)},
 	)
 
 	androidNotificationType = message("AndroidNotification", slices.Concat(
 		androidNotificationFields,
+		androidNotificationEnums("AndroidNotification"),
 		of(kindBool, "bypass_proxy_notification"),
 		[]*fieldType{
 			enumOf("proxy", &enumType{"AndroidNotification.Proxy", []string{
@@ -98,11 +91,12 @@ var (
 
 	androidNotificationV2Type = message("AndroidNotificationV2", slices.Concat(
 		androidNotificationFields,
+		androidNotificationEnums("AndroidNotificationV2"),
 		of(kindInt32, "id"),
 	)...)
 
 	lightSettingsType = message("LightSettings", slices.Concat(
-		[]*fieldType{sub("color", message("Color", of(kindFloat, "red", "green", "blue", "alpha")...))},
+		[]*fieldType{sub("color", message("google.type.Color", of(kindFloat, "red", "green", "blue", "alpha")...))},
 		of(kindDuration, "light_on_duration", "light_off_duration"),
 	)...)
 
@@ -119,3 +113,16 @@ var (
 		[]*fieldType{sub("fcm_options", message("WebpushFcmOptions", of(kindString, "link", "analytics_label")...))},
 	)...)
 )
+
+// androidNotificationEnums are those that both notifications of Android have, each
+// under its own name.
+func androidNotificationEnums(message string) []*fieldType {
+	return []*fieldType{
+		enumOf("notification_priority", &enumType{message + ".NotificationPriority", []string{
+			"PRIORITY_UNSPECIFIED", "PRIORITY_MIN", "PRIORITY_LOW", "PRIORITY_DEFAULT", "PRIORITY_HIGH", "PRIORITY_MAX",
+		}}),
+		enumOf("visibility", &enumType{message + ".Visibility", []string{
+			"VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET",
+		}}),
+	}
+}

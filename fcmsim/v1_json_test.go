@@ -1,9 +1,11 @@
 package fcmsim_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"penstock/fcm"
 	"penstock/fcmsim"
 )
 
@@ -214,8 +216,8 @@ func TestM_05_07_NumbersAndDurationsAreThoseOfProtoJSON(t *testing.T) {
 			{`"2026-01-02"`, `"2026-01-02T03:04:05"`, `12`, `""`},
 		},
 		enum: {
-			{`"HIGH"`, `"high"`, `"High"`, `0`, `1`, `7`, `-1`},
-			{`""`, `"HIGHEST"`, `1.5`, `true`, `"1"`, `[]`, `{}`},
+			{`"HIGH"`, `"high"`, `"High"`, `0`, `1`},
+			{`""`, `"HIGHEST"`, `2`, `7`, `-1`, `1.5`, `true`, `"1"`, `[]`, `{}`},
 		},
 	} {
 		for i, want := range []int{200, 400} {
@@ -225,5 +227,34 @@ func TestM_05_07_NumbersAndDurationsAreThoseOfProtoJSON(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Whoever tries against the simulator what it will send to a strict front, or the
+// other way round, reads the same.
+func TestM_06_TypesAreCalledAsAtTheFront(t *testing.T) {
+	f := newV1(t, fcmsim.Options{})
+	const lights, v2 = "message.android.notification.light_settings", "message.android_v2.remote_notification"
+	for path, value := range map[string]string{
+		"message": `"x"`, "message.notification": `"x"`, "message.fcm_options": `"x"`,
+		"message.android": `"x"`, "message.android.notification": `"x"`, "message.android.fcm_options": `"x"`,
+		"message.android.priority": `7`, "message.android.ttl": `7`,
+		lights: `"x"`, lights + ".color": `"x"`, lights + ".color.red": `"x"`,
+		"message.android.notification.notification_priority": `9`, "message.android.notification.visibility": `-1`,
+		"message.android.notification.proxy": `9`, "message.android.notification.event_time": `7`,
+		"message.android_v2": `"x"`, "message.android_v2.background_sync": `"x"`, v2: `"x"`, v2 + ".notification": `"x"`,
+		v2 + ".notification.notification_priority": `9`, v2 + ".notification.visibility": `"HIDDEN"`,
+		"message.apns": `"x"`, "message.apns.payload": `"x"`, "message.apns.fcm_options": `"x"`,
+		"message.webpush": `"x"`, "message.webpush.notification": `"x"`, "message.webpush.fcm_options": `"x"`,
+	} {
+		names := strings.Split(path, ".")
+		body := `{"` + strings.Join(names, `":{"`) + `":` + value + strings.Repeat("}", len(names))
+		_, err := fcm.ParseStrict([]byte(body))
+		at, ok := errors.AsType[*fcm.ParseError](err)
+		if !ok {
+			t.Errorf("%s is fine at the front", body)
+			continue
+		}
+		t.Run("M-06 "+path, func(t *testing.T) { f.on(t).post(body).wantJSONFault(path, at.Message) })
 	}
 }

@@ -463,7 +463,7 @@ func TestM_10_11_12_47_48_49_RulesOfFCMItself(t *testing.T) {
 		"M-48 all three of lights":             lights(""),
 		"M-49 its own app's name":              `{"token":"%s","android":{"restricted_package_name":"com.example.app"}}`,
 		"M-49 priorities in any case":          `{"token":"%s","android":{"priority":"high"}}`,
-		"M-49 an enum's number":                `{"token":"%s","android":{"priority":1,"notification":{"visibility":9}}}`,
+		"M-49 an enum's number":                `{"token":"%s","android":{"priority":1,"notification":{"visibility":3}}}`,
 		"M-49 a number as text":                `{"token":"%s","android":{"notification":{"notification_count":"3"}}}`,
 		"M-49 a number with a point":           `{"token":"%s","android":{"notification":{"notification_count":3.0}}}`,
 	} {
