@@ -24,7 +24,8 @@ const (
 )
 
 // Handler has next answer, and reads what it left of a large body before the
-// connection is closed. next need not know.
+// connection is closed. next need not know, but an answer whose length it does not
+// announce has its end only behind that.
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 1 || 0 <= r.ContentLength && r.ContentLength <= small {
@@ -68,7 +69,7 @@ func (b *body) readRest(w http.ResponseWriter) {
 		return
 	}
 	end := time.Now().Add(longest)
-	part := make([]byte, 32<<10)
+	part := make([]byte, 8<<10) // strangers have as many of them as connections
 	for left := most; left > 0 && !b.over; {
 		now := time.Now()
 		if !now.Before(end) || rc.SetReadDeadline(now.Add(min(pause, end.Sub(now)))) != nil {
