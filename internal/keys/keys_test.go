@@ -296,7 +296,7 @@ func TestSecretSurvivesItsFile(t *testing.T) {
 	if err != nil || again.Reveal() != s.Reveal() || again.Hash(shopKey) != s.Hash(shopKey) {
 		t.Errorf("got another secret, %v", err)
 	}
-	for _, text := range []string{"", s.Reveal()[2:], s.Reveal() + "00", strings.Repeat("0", 64), strings.Repeat("x", 64)} {
+	for _, text := range []string{"", s.Reveal()[2:], s.Reveal() + "00", s.Reveal() + "0", s.Reveal() + "xx", strings.Repeat("0", 64), strings.Repeat("x", 64)} {
 		_, err := keys.ParseSecret(text)
 		if err == nil {
 			t.Errorf("a text of %d characters is a secret", len(text))
@@ -321,7 +321,7 @@ func TestRecordSurvivesJSON(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil || fmt.Sprint(got) != fmt.Sprint(want) || got.Hash != want.Hash {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
-	for _, bad := range []string{`""`, `"hmac-sha256:00"`, `"` + strings.Repeat("0", 64) + `"`, `"sha512:` + strings.Repeat("0", 64) + `"`, `"hmac-sha256:` + strings.Repeat("0", 66) + `"`} {
+	for _, bad := range []string{`""`, `"hmac-sha256:00"`, `"` + strings.Repeat("0", 64) + `"`, `"sha512:` + strings.Repeat("0", 64) + `"`, `"hmac-sha256:` + strings.Repeat("0", 66) + `"`, `"hmac-sha256:` + strings.Repeat("0", 64) + `xx"`} {
 		if err := json.Unmarshal([]byte(`{"hash":`+bad+`}`), &got); err == nil {
 			t.Errorf("%s is a hash", bad)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -130,8 +131,27 @@ func TestR_A37_WhatComesBehindAnAnswerIsBounded(t *testing.T) {
 			if got, err := status(r); got != 413 || err != nil {
 				t.Fatalf("got %d, %v", got, err)
 			}
-			if _, err := r.ReadByte(); !errors.Is(err, io.EOF) || time.Since(start) > time.Second {
+			if _, err := r.ReadByte(); !errors.Is(err, io.EOF) || time.Since(start) > 0 {
 				t.Errorf("the connection ended after %v: %v", time.Since(start), err)
+			}
+		})
+	})
+	t.Run("R-A37 who was asked for the body may write all of it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			const limit = 1 << 20
+			c := dial(t, limit)
+			_, _ = io.WriteString(c, head+"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+			r := bufio.NewReader(c)
+			const asked = "HTTP/1.1 100 Continue\r\n\r\n"
+			if got, err := io.ReadAll(io.LimitReader(r, int64(len(asked)))); string(got) != asked || err != nil {
+				t.Fatalf("got %q, %v", got, err)
+			}
+			_, body, _ := strings.Cut(chunked(4*limit), "\r\n\r\n")
+			if _, err := io.WriteString(c, body); err != nil {
+				t.Errorf("the body cannot be written: %v", err)
+			}
+			if got, err := status(r); got != 413 || err != nil {
+				t.Errorf("got %d, %v", got, err)
 			}
 		})
 	})
@@ -172,6 +192,35 @@ func TestR_A37_WhatComesBehindAnAnswerIsBounded(t *testing.T) {
 					t.Errorf("a second answer: %q, %v", rest, err)
 				}
 			})
+		})
+	}
+}
+
+// HTTP/2 ends a stream whose body nobody wants by itself, and what net/http
+// reads by itself leaves the connection as it is for the next request.
+func TestWhatNeedsNoHelpIsLeftAlone(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		proto  int
+		length int64
+		alone  bool
+	}{
+		{"no body", 1, 0, true},
+		{"as much as net/http reads", 1, 256 << 10, true},
+		{"one byte more", 1, 256<<10 + 1, false},
+		{"of unknown length", 1, -1, false},
+		{"large, over HTTP/2", 2, 2 << 20, true},
+		{"of unknown length, over HTTP/2", 2, -1, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/", http.NoBody)
+			r.ProtoMajor, r.ContentLength = tt.proto, tt.length
+			linger.Handler(http.HandlerFunc(func(_ http.ResponseWriter, got *http.Request) {
+				if alone := got.Body == r.Body; alone != tt.alone {
+					t.Errorf("left alone: %v, want %v", alone, tt.alone)
+				}
+				_, _ = io.Copy(io.Discard, got.Body)
+			})).ServeHTTP(httptest.NewRecorder(), r)
 		})
 	}
 }

@@ -168,20 +168,23 @@ func TestTheTimeToLiveShrinksByWaiting(t *testing.T) {
 		name    string
 		message *downstream.Message
 		waited  time.Duration
-		want    time.Duration // 0: expired
+		want    time.Duration // negative: expired
 	}{
 		{"legacy", legacy("m", 10*time.Minute), 2500 * time.Millisecond, 598 * time.Second},
 		{"v1", v1(10 * time.Minute), 2500 * time.Millisecond, 598 * time.Second},
 		{"less than a second", legacy("m", 10*time.Minute), 900 * time.Millisecond, 10 * time.Minute},
-		{"legacy, too late", legacy("m", 2*time.Second), 2500 * time.Millisecond, 0},
-		{"v1, too late", v1(2 * time.Second), 2500 * time.Millisecond, 0},
+		{"legacy, at its very end", legacy("m", 2*time.Second), 2 * time.Second, 0},
+		{"v1, at its very end", v1(2 * time.Second), 2 * time.Second, 0},
+		{"now or never, less than a second", &downstream.Message{CCS: &ccs.Downstream{To: "token", MessageID: "m", TTL: new(time.Duration)}}, 900 * time.Millisecond, 0},
+		{"legacy, too late", legacy("m", 2*time.Second), 2500 * time.Millisecond, -1},
+		{"v1, too late", v1(2 * time.Second), 2500 * time.Millisecond, -1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			link(t, key, nil, nil, func(t *testing.T, c *chain) {
 				m := tt.message
 				m.Accepted = time.Now()
 				time.Sleep(tt.waited)
-				if tt.want == 0 {
+				if tt.want < 0 {
 					c.fail(m, fcm.Expired)
 					if n := len(c.arrived()); n != 0 {
 						t.Errorf("%d came", n)
