@@ -110,6 +110,16 @@ func TestBookThatCannotBeWritten(t *testing.T) {
 	if err := (&config.Book{}).Write(filepath.Join(t.TempDir(), "nowhere")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
+	dir := t.TempDir()
+	if err := os.Mkdir(config.BookPath(dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&config.Book{}).Write(dir); err == nil {
+		t.Error("it has taken a directory's place")
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("a copy with secrets is left: there are %d files", len(entries))
+	}
 }
 
 func TestProjectsOfTheBookJoinThoseOfTheFile(t *testing.T) {
@@ -255,7 +265,7 @@ func TestWithBookLeavesWhatThereIsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	news := madeProject("news", "99")
-	news.Keys = []*config.Key{{Name: "file", SecretFile: filepath.Join(p.dir, "key")}, {Name: "other", Secret: config.NewSecret("psk_other")}}
+	news.Keys = []*config.Key{{Name: "file", SecretFile: filepath.Join(p.dir, "key")}, {Name: "stays", Hash: hash}, {Name: "other", Secret: config.NewSecret("psk_other")}}
 	if err := (&config.Book{Projects: []*config.Project{news}}).Write(data); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +300,7 @@ func TestWithBookLeavesWhatThereIsAlone(t *testing.T) {
 	// Of what cannot be used as a whole only keys count: those that are missing, and
 	// what files hold now, if that will do.
 	book.Projects[0].Transport.FCM.CAFile = filepath.Join(p.dir, "nowhere")
-	book.Projects[0].Keys = book.Projects[0].Keys[:1]
+	book.Projects[0].Keys = book.Projects[0].Keys[:2]
 	if d, err = c.WithBook(book); err == nil {
 		t.Fatal("a file that is not there is found")
 	}
@@ -304,11 +314,11 @@ func TestWithBookLeavesWhatThereIsAlone(t *testing.T) {
 	}
 	before := texts(c)
 	left := c.WithKeysLeft(d, func(*config.Config) bool { return true })
-	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_another", "news file psk_another"}) || left.AllProjects()[1].Transport.FCM.CAFile != "" {
+	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_another", "news file psk_another", "news stays "}) || left.AllProjects()[1].Transport.FCM.CAFile != "" {
 		t.Errorf("left are %q", got)
 	}
 	left = c.WithKeysLeft(d, func(c *config.Config) bool { return c.AllProjects()[0].Keys[0].Text().Reveal() != "psk_another" })
-	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_0123456789abcdef", "news file psk_another"}) {
+	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_0123456789abcdef", "news file psk_another", "news stays "}) {
 		t.Errorf("where one will not do, left are %q", got)
 	}
 	// A file that cannot be read takes no key away.
@@ -317,8 +327,13 @@ func TestWithBookLeavesWhatThereIsAlone(t *testing.T) {
 		t.Fatal("an empty key was taken")
 	}
 	left = c.WithKeysLeft(d, func(*config.Config) bool { return true })
-	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_0123456789abcdef", "news file psk_0123456789abcdef"}) {
+	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_0123456789abcdef", "news file psk_0123456789abcdef", "news stays "}) {
 		t.Errorf("while the file is empty, left are %q", got)
+	}
+	// A project that is gone takes its keys along, and no other's.
+	left = c.WithKeysLeft(&config.Config{Book: &config.Book{}}, func(*config.Config) bool { return true })
+	if got := texts(left); !slices.Equal(got, []string{"shop backend psk_0123456789abcdef"}) {
+		t.Errorf("without projects, left are %q", got)
 	}
 	if got := texts(c); !slices.Equal(got, before) {
 		t.Errorf("the running configuration has changed: %q", got)
@@ -390,46 +405,5 @@ func TestEditorsWaitForEachOther(t *testing.T) {
 	}
 	if after.Changed() {
 		t.Error("it has changed though nothing was written")
-	}
-}
-
-func TestAChangedKeyFileIsSeen(t *testing.T) {
-	for name, text := range map[string]string{
-		"key":     "{projects: [{name: shop, sender_id: '1', project_id: shop-1, keys: [{name: a, secret_file: key}], transport: {fcm: {credentials_file: sa.json}}}]}",
-		"far-key": "{projects: [{name: shop, sender_id: '1', keys: [{name: a, secret_file: key}], transport: {ccs: {endpoint: 'h:1', key_file: far-key}}}]}",
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := write(t, text)
-			c := p.good()
-			if c.Changed() {
-				t.Fatal("nothing has changed yet")
-			}
-			p.put("sa.json", `{"type":"external_account"}`, 0o600)
-			if c.Changed() {
-				t.Error("a sender follows its credentials itself")
-			}
-			path := filepath.Join(p.dir, name)
-			if err := os.Rename(path, path+".old"); err != nil {
-				t.Fatal(err)
-			}
-			if c.Changed() {
-				t.Error("a file that is being replaced is a change")
-			}
-			p.put(name, "psk_another-one-of-another-length", 0o600)
-			if !c.Changed() {
-				t.Error("a new file is none")
-			}
-			again, err := c.WithBook(c.Book)
-			if err != nil || again.Changed() || !c.Changed() {
-				t.Errorf("read again: %v", err)
-			}
-			p.put(name, "", 0o600)
-			if !again.Changed() {
-				t.Error("an emptied file is none")
-			}
-			if broken, err := c.WithBook(c.Book); err == nil || broken.Changed() {
-				t.Errorf("an empty key was taken: %v", err)
-			}
-		})
 	}
 }

@@ -203,7 +203,8 @@ func (c checker) fcm(path string, f *FCM) {
 	}
 	u, err := url.Parse(f.Endpoint)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "":
+	case err != nil || u.Hostname() == "" || !isPort(u.Port()) || u.Scheme != "https" && u.Scheme != "http" ||
+		strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		c.wrong(path+".endpoint", "is %q: give https://, host and port, and nothing behind them", NewURL(f.Endpoint))
 	case u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "0")):
 		c.wrong(path+".endpoint", "is %q: without TLS everyone on the way could read and send; give https://", NewURL(f.Endpoint))
@@ -213,14 +214,14 @@ func (c checker) fcm(path string, f *FCM) {
 		c.wrong(path+".max_connections", "is %d: give at least 1", f.MaxConnections)
 	}
 	if proxy := f.Proxy.Reveal(); proxy != "" && proxy != "none" {
-		if u, err := url.Parse(proxy); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		if u, err := url.Parse(proxy); err != nil || u.Hostname() == "" || !isPort(u.Port()) || u.Scheme != "http" && u.Scheme != "https" {
 			c.wrong(path+".proxy", "is no URL of a proxy: give http://host:port, or none")
 		}
 	}
 }
 
 func (c checker) farCCS(path string, f *FarCCS) {
-	if host, _, err := net.SplitHostPort(f.Endpoint); err != nil || host == "" || strings.Contains(host, "@") {
+	if host, port, err := net.SplitHostPort(f.Endpoint); err != nil || host == "" || port == "" || !isPort(port) || strings.Contains(host, "@") {
 		c.wrong(path+".endpoint", "is %q: give host:port", NewURL(f.Endpoint))
 	}
 	if f.SenderID != "" && !senderID.MatchString(f.SenderID) {
@@ -290,13 +291,15 @@ func (c checker) certificate(path string, t TLS) {
 }
 
 func (c checker) address(path, address string) {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = net.LookupPort("tcp", port)
-	}
-	if err != nil {
+	if _, port, err := net.SplitHostPort(address); err != nil || !isPort(port) {
 		c.wrong(path, "has %q: give host:port, such as 127.0.0.1:8080, or :8080 for all addresses", address)
 	}
+}
+
+// isPort reports whether text is the number or the name of a port, or empty.
+func isPort(text string) bool {
+	_, err := net.LookupPort("tcp", text)
+	return err == nil
 }
 
 // loopback reports whether only this machine reaches what listens on address.

@@ -213,7 +213,7 @@ func TestVariablesThatNothingKnows(t *testing.T) {
 	})
 	t.Run("not what is known elsewhere, is empty, or is nobody's", func(t *testing.T) {
 		if got := load(mine, "PENSTOCK_KEY_FILE=x", "PENSTOCK_ENDPOINT=y", "PENSTOCK_LOG_LEVL=", "MY_PENSTOCK_LOG=1", "PENSTOCKX=1",
-			"PENSTOCK_PROJECTS=shop", "PENSTOCK_PROJECTS_SHOP_KEYS=backend", "PENSTOCK_PROJECTS_SHOP_KEYS_BACKEND_FRONTS=v1",
+			"PENSTOCK_PROJECTS= shop, shop", "PENSTOCK_PROJECTS_SHOP_KEYS=backend", "PENSTOCK_PROJECTS_SHOP_KEYS_BACKEND_FRONTS=v1",
 			"PENSTOCK_PROJECTS_SHOP_TRANSPORT_FCM_ENDPOINT=https://localhost"); got != nil {
 			t.Errorf("got %q", got)
 		}
@@ -230,7 +230,7 @@ func TestVariablesThatNothingKnows(t *testing.T) {
 				}
 			}
 		}
-		for _, v := range []string{"PENSTOCK_SERVICE_HOSTS=x", "PENSTOCK_PORTS=1", "PENSTOCK_PORT_X_TCP=1", "PENSTOCK_FOO_NAME=web"} {
+		for _, v := range []string{"PENSTOCK_DATADIR=/var/penstock", "PENSTOCK_SERVICE_HOSTS=x", "PENSTOCK_PORTS=1", "PENSTOCK_PORT_X_TCP=1", "PENSTOCK_FOO_NAME=web"} {
 			if got := load(mine, v); len(got) != 1 {
 				t.Errorf("%s is passed over: %q", v, got)
 			}
@@ -351,17 +351,22 @@ func TestWhatCannotBe(t *testing.T) {
 	const at = " at DIR/penstock.yaml:"
 	for _, tt := range []struct{ name, text, want string }{
 		{"verdict_timeout too short", "verdict_timeout: 10ms", "`verdict_timeout`" + at + "1 is 10ms: give 2s to 5m"},
+		{"verdict_timeout too long", "{verdict_timeout: 301s, limits: {http_write_timeout: 10m}}", "`verdict_timeout`" + at + "1 is 5m1s: give 2s to 5m"},
+		{"HTTP has just as much time as a verdict", "limits: {http_write_timeout: 12s}", "`http_write_timeout` in limits" + at + "1 is 12s: give more than verdict_timeout, 12s, or answers are cut off"},
 		{"verdict_timeout longer than HTTP has time", "verdict_timeout: 40s", "`http_write_timeout` in limits is 30s: give more than verdict_timeout, 40s, or answers are cut off"},
 		{"address", "http: {listen: 8080}", "`listen` in http" + at + "1 has \"8080\": give host:port, such as 127.0.0.1:8080, or :8080 for all addresses"},
 		{"admin address", "admin: {listen: a:b:c}", "`listen` in admin" + at + "1 has \"a:b:c\": give host:port, such as 127.0.0.1:8080, or :8080 for all addresses"},
+		{"a port that there is not", "admin: {listen: \"127.0.0.1:70000\"}", "`listen` in admin" + at + "1 has \"127.0.0.1:70000\": give host:port, such as 127.0.0.1:8080, or :8080 for all addresses"},
 		{"a name with a port", "ca_names: [\"::1\", a.example, \"b:1\"]", "`ca_names`" + at + "1 has \"b:1\": give host names and IP addresses, without ports"},
 		{"profiles for all", "admin: {listen: \":9090\", pprof: true}", "`pprof` in admin" + at + "1 is on, but the admin listener :9090 can be reached by others, and profiles show what is in memory: listen on 127.0.0.1, or turn it off"},
+		{"profiles for a network", "admin: {listen: \"192.0.2.1:9090\", pprof: true}", "`pprof` in admin" + at + "1 is on, but the admin listener 192.0.2.1:9090 can be reached by others, and profiles show what is in memory: listen on 127.0.0.1, or turn it off"},
 		{"half a certificate", "http: {tls: {cert_file: x}}", "`key_file` in http.tls" + at + "1 is missing, and there is a cert_file: give both or none"},
 		{"the other half", "ccs: {tls: {key_file: x}}", "`cert_file` in ccs.tls" + at + "1 is missing, and there is a key_file: give both or none"},
 		{"a certificate that is none", "ccs: {tls: {cert_file: key, key_file: key}}", "`cert_file` in ccs.tls" + at + "1 and its key_file cannot be used: tls: failed to find any PEM data in certificate input"},
 		{"two certificates", "http: {own_tls: true, tls: {cert_file: key, key_file: key}}", "`own_tls` in http" + at + "1 is on, and there is a cert_file too: keep one of them"},
 		{"limit", "limits: {http_streams: 0}", "`http_streams` in limits" + at + "1 is 0: give at least 1"},
 		{"time limit", "limits: {http_idle_timeout: -1s}", "`http_idle_timeout` in limits" + at + "1 is -1s: give more than 0"},
+		{"a time limit that would be none", "limits: {http_idle_timeout: 0s}", "`http_idle_timeout` in limits" + at + "1 is 0s: give more than 0"},
 		{"name", project("name: shop", "name: Shop"), "`name` in project Shop" + at + "3 is \"Shop\": give up to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends"},
 		{"a name with dots", project("name: shop", "name: my.shop.eu"), "`name` in project my.shop.eu" + at + "3 is \"my.shop.eu\": give up to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends"},
 		{"sender id", project(`"1234567890"`, "12a"), "`sender_id` in project shop" + at + "4 is \"12a\": give the project's number, digits only, as Firebase's console shows it under Cloud Messaging"},
@@ -383,16 +388,34 @@ func TestWhatCannotBe(t *testing.T) {
 		{"credentials that are not there", project("sa.json", "sb.json"), "`credentials_file` in transport.fcm of project shop" + at + "6 cannot be read: open DIR/sb.json: no such file or directory: give the path of an existing file"},
 		{"endpoint", project("sa.json", "sa.json, endpoint: fcm.googleapis.com"), "`endpoint` in transport.fcm of project shop" + at + "6 is \"fcm.googleapis.com\": give https://, host and port, and nothing behind them"},
 		{"endpoint with a path", project("sa.json", "sa.json, endpoint: \"https://h/v1\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://h/v1\": give https://, host and port, and nothing behind them"},
+		{"endpoint with a query", project("sa.json", "sa.json, endpoint: \"https://h?q\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://h?q\": give https://, host and port, and nothing behind them"},
+		{"endpoint without a host", project("sa.json", "sa.json, endpoint: \"https://:443\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://:443\": give https://, host and port, and nothing behind them"},
+		{"endpoint with a fragment", project("sa.json", "sa.json, endpoint: \"https://h#x\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://h#x\": give https://, host and port, and nothing behind them"},
+		{"endpoint with no port", project("sa.json", "sa.json, endpoint: \"https://h:70000\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://h:70000\": give https://, host and port, and nothing behind them"},
+		{"endpoint without anything", project("sa.json", "sa.json, endpoint: \"https://\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://\": give https://, host and port, and nothing behind them"},
+		{"endpoint that is no URL", project("sa.json", "sa.json, endpoint: \"https://[::1\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://[::1\": give https://, host and port, and nothing behind them"},
+		{"endpoint of another kind", project("sa.json", "sa.json, endpoint: \"ftp://h:1\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"ftp://h:1\": give https://, host and port, and nothing behind them"},
 		{"endpoint without TLS", project("sa.json", "sa.json, endpoint: \"http://h:1\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"http://h:1\": without TLS everyone on the way could read and send; give https://"},
+		{"endpoint without TLS at an address", project("sa.json", "sa.json, endpoint: \"http://192.0.2.1:1\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"http://192.0.2.1:1\": without TLS everyone on the way could read and send; give https://"},
 		{"authority", project("sa.json", "sa.json, ca_file: key"), "`ca_file` in transport.fcm of project shop" + at + "6 is DIR/key, which holds no certificate in PEM form"},
 		{"no authority", project("sa.json", "sa.json, ca_file: nowhere"), "`ca_file` in transport.fcm of project shop" + at + "6 cannot be read: open DIR/nowhere: no such file or directory: give the path of an existing file"},
 		{"connections", project("sa.json", "sa.json, max_connections: 0"), "`max_connections` in transport.fcm of project shop" + at + "6 is 0: give at least 1"},
 		{"proxy", project("sa.json", "sa.json, proxy: user:secret@host"), "`proxy` in transport.fcm of project shop" + at + "6 is no URL of a proxy: give http://host:port, or none"},
+		{"proxy without a host", project("sa.json", "sa.json, proxy: \"http://\""), "`proxy` in transport.fcm of project shop" + at + "6 is no URL of a proxy: give http://host:port, or none"},
+		{"proxy with a port alone", project("sa.json", "sa.json, proxy: \"http://:3128\""), "`proxy` in transport.fcm of project shop" + at + "6 is no URL of a proxy: give http://host:port, or none"},
+		{"proxy with no port", project("sa.json", "sa.json, proxy: \"http://h:70000\""), "`proxy` in transport.fcm of project shop" + at + "6 is no URL of a proxy: give http://host:port, or none"},
+		{"proxy that is no URL", project("sa.json", "sa.json, proxy: \"http://[::1\""), "`proxy` in transport.fcm of project shop" + at + "6 is no URL of a proxy: give http://host:port, or none"},
+		{"proxy of another kind", project("sa.json", "sa.json, proxy: \"ftp://h:1\""), "`proxy` in transport.fcm of project shop" + at + "6 is no URL of a proxy: give http://host:port, or none"},
 		{"endpoint with a password", project("sa.json", "sa.json, endpoint: \"https://user:canary@h\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"https://[redacted]@h\": give https://, host and port, and nothing behind them"},
 		{"endpoint with a password and no scheme", project("sa.json", "sa.json, endpoint: \"user:canary@h\""), "`endpoint` in transport.fcm of project shop" + at + "6 is \"[redacted]@h\": give https://, host and port, and nothing behind them"},
 		{"far endpoint with a password", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"https://user:can@ry@far:1\", key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \"https://[redacted]@far:1\": give host:port"},
 		{"far endpoint with a user", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"canary@far:1\", key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \"[redacted]@far:1\": give host:port"},
 		{"far endpoint", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: far, key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \"far\": give host:port"},
+		{"far endpoint without a host", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \":5235\", key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \":5235\": give host:port"},
+		{"far endpoint with no port", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:70000\", key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \"far:70000\": give host:port"},
+		{"far endpoint with an empty port", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:\", key_file: far-key}"), "`endpoint` in transport.ccs of project shop" + at + "6 is \"far:\": give host:port"},
+		{"far authority", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:1\", key_file: far-key, ca_file: key}"), "`ca_file` in transport.ccs of project shop" + at + "6 is DIR/key, which holds no certificate in PEM form"},
+		{"no stream", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:1\", key_file: far-key, streams: 0}"), "`streams` in transport.ccs of project shop" + at + "6 is 0: give 1 to 1000"},
 		{"far sender id", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:1\", key_file: far-key, sender_id: me}"), "`sender_id` in transport.ccs of project shop" + at + "6 is \"me\": give digits only"},
 		{"no far key", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:1\"}"), "`key_file` in transport.ccs of project shop" + at + "6 is missing: give the file with the server key of the far end"},
 		{"two far keys", project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: \"far:1\", key_file: far-key, key: k}"), "`key_file` in transport.ccs of project shop" + at + "6 stands beside key: keep one of them"},
@@ -414,6 +437,50 @@ func TestWhatCannotBe(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheDataDirectoryHasAName(t *testing.T) {
+	p := write(t, "data_dir: ''")
+	_, err := config.Load(config.Sources{File: p.file, Environ: []string{}})
+	if want := "`data_dir` at " + p.file + ":1 is empty: give a directory"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatMayBe(t *testing.T) {
+	project := func(old, with string) string { return strings.Replace(shop, old, with, 1) }
+	far := func(more string) string {
+		return project("fcm: {credentials_file: sa.json}", "ccs: {endpoint: 'far:1', "+more+"}")
+	}
+	for _, text := range []string{
+		"projects:",
+		"verdict_timeout: 2s",
+		"{verdict_timeout: 5m, limits: {http_write_timeout: 301s}}",
+		"{verdict_timeout: 29999ms, limits: {http_write_timeout: 30s}}",
+		"limits: {http_streams: 1, http_idle_timeout: 1ns}",
+		"http: {own_tls: true}",
+		"http: {listen: ':https'}",
+		"admin: {listen: '127.0.0.2:9090', pprof: true}",
+		"admin: {listen: 'localhost:9090', pprof: true}",
+		"admin: {listen: '[::1]:9090', pprof: true}",
+		project("keys:", "verdict_timeout: 2s\n    keys:"),
+		project("keys:", "verdict_timeout: 12s\n    keys:"),
+		project("keys:", "quotas: {per_minute: 0, ramp: 0s, in_flight: 1}\n    keys:"),
+		project("sa.json", "sa.json, endpoint: 'http://127.0.0.1:8080/'"),
+		project("sa.json", "sa.json, endpoint: 'http://localhost:8080'"),
+		project("sa.json", "sa.json, endpoint: 'http://[::1]:8080'"),
+		project("sa.json", "sa.json, max_connections: 1"),
+		project("sa.json", "sa.json, ca_file: ''"), // no file, and not the directory
+		project("sa.json", "sa.json, proxy: none"),
+		project("sa.json", "sa.json, proxy: 'http://h:1'"),
+		project("sa.json", "sa.json, proxy: 'https://user:secret@h'"),
+		far("key: k"), far("key_file: far-key, sender_id: 17, streams: 1000"), far("key_file: far-key, streams: 1"),
+	} {
+		if _, err := write(t, text).load(); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	write(t, "").good("FIREBASE_CONFIG={}", "ANDROID_EMULATOR_HOME=/home", "FIREBASE_AUTH_EMULATOR_HOST=") // no emulator of FCM's
 }
 
 // Statement 36 of the requirements: key files and the data directory are the
