@@ -545,6 +545,16 @@ func TestR_A54_FilesThatOthersMayRead(t *testing.T) {
 			}
 		})
 	}
+	t.Run("key of a certificate", func(t *testing.T) {
+		for _, front := range []string{"http", "ccs"} {
+			p := write(t, front+": {tls: {cert_file: cert, key_file: tls-key}}")
+			p.put("tls-key", "", 0o644)
+			want := []string{"`key_file` in " + front + ".tls at DIR/penstock.yaml:1 is DIR/tls-key, which others than its owner may open (mode 0644): run chmod 600 DIR/tls-key, or set key_files_readable_by"}
+			if got := p.wrong(); !slices.Equal(got, want) {
+				t.Errorf("got %q", got)
+			}
+		}
+	})
 }
 
 func TestR_A54_SecretsShowThemselvesNowhere(t *testing.T) {

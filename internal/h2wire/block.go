@@ -40,7 +40,6 @@ var errBlock = errors.New("h2wire: a header block cannot be read, or is too larg
 // the buffer.
 func (c *Conn) blockFrame(h frameHeader) {
 	in, b := &c.in, &c.block
-	in.drop = false
 	if b.open != (h.kind == frameContinuation) || b.open && h.stream != b.head.stream {
 		c.abandon(codeProtocol) // the server will not have it either
 		return

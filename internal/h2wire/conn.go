@@ -175,9 +175,6 @@ func (c *Conn) pass(p []byte) (int, error) {
 		in.r += n
 	} else {
 		n, err = c.Conn.Read(p)
-		if err != nil {
-			err = c.ending(err)
-		}
 	}
 	if in.mode != raw {
 		in.left -= n

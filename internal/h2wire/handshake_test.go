@@ -104,3 +104,29 @@ func TestConnectionsOnWhichNoHTTPComesAbout(t *testing.T) {
 		})
 	}
 }
+
+// Servers half close a connection, so that a client gets to read what it is told,
+// and reset the one below TLS.
+func TestAConnectionIsClosedAsTheOneBelowIs(t *testing.T) {
+	near, far := ccstest.Pipe()
+	c := h2wire.Wrap(far, nil)
+	if c.NetConn() != far || h2wire.Wrap(tls.Server(far, &tls.Config{}), nil).NetConn() != far {
+		t.Error("the connection below is another one")
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(near); len(got) > 0 || err != nil {
+		t.Errorf("the client reads %q, %v; want the end", got, err)
+	}
+	go func() {
+		_, _ = io.WriteString(near, "late")
+		near.Close()
+	}()
+	if got, err := io.ReadAll(c); string(got) != "late" || err != nil {
+		t.Errorf("what comes behind it reads %q, %v", got, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,8 @@ func TestM_25_NothingElseAboutASchemeIsMended(t *testing.T) {
 	c := dial(t, serve(t, echo, nil))
 	c.want(c.get("ftp", "/"), "PROTOCOL_ERROR")
 	c.want(c.get("https::", "/"), "PROTOCOL_ERROR")
+	// A key may end in a colon.
+	c.want(c.get("https:", "/path:", "x-test", "yes:"), `200 GET /path: yes: "" <nil>`)
 }
 
 func TestM_25_AClientThatChangesItsMindIsUnderstood(t *testing.T) {
@@ -126,24 +129,26 @@ func TestTooLargeABlockIsTheServersAffair(t *testing.T) {
 		parts(c, "https", 4000)
 		c.wantGoAway(5, http2.ErrCodeProtocol, "")
 	})
-	t.Run("and ends a connection whose blocks are written anew", func(t *testing.T) {
+	bubble(t, "and ends a connection whose blocks are written anew", func(t *testing.T) {
+		for _, scheme := range []string{"https:", "https"} {
+			c := dial(t, serve(t, echo, &h2wire.Options{MaxStreams: 100}))
+			c.want(c.get("https:", "/", "x-test", "yes"), `200 GET / yes "" <nil>`)
+			parts(c, scheme, 800)
+			c.wantGoAway(1, http2.ErrCodeEnhanceYourCalm, "header block")
+			c.wantEnd()
+		}
 		c := dial(t, serve(t, echo, &h2wire.Options{MaxStreams: 100}))
-		c.want(c.get("https:", "/", "x-test", "yes"), `200 GET / yes "" <nil>`)
-		parts(c, "https:", 800)
-		c.wantGoAway(1, http2.ErrCodeEnhanceYourCalm, "header block")
-		c.wantEnd()
-		c = dial(t, serve(t, echo, &h2wire.Options{MaxStreams: 100}))
 		c.want(c.get("https:", "/", "x-test", "yes"), `200 GET / yes "" <nil>`)
 		go parts(c, "https:", 4000)
 		c.wantGoAway(1, http2.ErrCodeEnhanceYourCalm, "header block")
 	})
-	t.Run("and ends it without GOAWAY where streams are not counted", func(t *testing.T) {
+	bubble(t, "and ends it without GOAWAY where streams are not counted", func(t *testing.T) {
 		c := dial(t, serve(t, echo, nil))
 		c.want(c.get("https:", "/", "x-test", "yes"), `200 GET / yes "" <nil>`)
 		parts(c, "https:", 800)
 		c.wantEnd()
 	})
-	t.Run("and a small block of large fields is one", func(t *testing.T) {
+	bubble(t, "and a small block of large fields is one", func(t *testing.T) {
 		c := dial(t, serve(t, echo, &h2wire.Options{MaxStreams: 100}))
 		var pairs []string
 		for range 40 { // the first adds to the table, the others are a byte each
@@ -204,17 +209,28 @@ func TestWhatCannotBeWrittenAnewEndsTheConnection(t *testing.T) {
 		"half a priority": func(c *client) {
 			c.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPriority|http2.FlagHeadersEndHeaders, 3, []byte{0, 0, 0, 0})
 		},
+		"a block that breaks off": func(c *client) {
+			b := c.request("GET", "https:", "/", "x-test", "yes")
+			c.open(b[:len(b)-1], true)
+		},
 		"padding of nothing": func(c *client) {
 			c.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPadded|http2.FlagHeadersEndHeaders, 3, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := dial(t, serve(t, echo, &h2wire.Options{MaxStreams: 100}))
+				var seen atomic.Int64
+				c := dial(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+					seen.Add(1)
+					echo(w, r)
+				}, &h2wire.Options{MaxStreams: 100}))
 				c.want(c.get("https:", "/"), `200 GET /  "" <nil>`)
 				say(c)
 				c.wantGoAway(1, http2.ErrCodeProtocol, "header block")
 				c.wantEnd()
+				if n := seen.Load(); n != 1 {
+					t.Errorf("the server saw %d requests, and the client was told of one", n)
+				}
 			})
 		})
 	}

@@ -174,6 +174,26 @@ func TestM_23_AFloodOfPingsEndsTheConnection(t *testing.T) {
 		}
 		close(g.release)
 	})
+	bubble(t, "M-23 not those between what the server sends", func(t *testing.T) {
+		more := make(chan struct{})
+		c := dial(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			for range more {
+				_, _ = io.WriteString(w, "x")
+				_ = http.NewResponseController(w).Flush()
+			}
+		}, opt))
+		c.get("https", "/")
+		for i := range 20 {
+			more <- struct{}{}
+			for n := range 2 - min(i, 1) { // HEADERS too, before the first DATA
+				if f := c.frame(); f.Header().StreamID != 1 {
+					t.Fatalf("frame %d, %d is %v", i, n, f)
+				}
+			}
+			pong(c)
+		}
+		close(more)
+	})
 	bubble(t, "M-23 not answers to PINGs that nobody sent", func(t *testing.T) {
 		c := dial(t, serve(t, echo, opt))
 		for range 100 {
@@ -462,9 +482,15 @@ func TestOwnFramesStandBetweenTheServers(t *testing.T) {
 		if cut == 0 {
 			c.GoAway() // before the server has said anything
 		}
-		io.WriteString(c, text[:cut])
-		c.GoAway()
-		io.WriteString(c, text[cut:])
+		for i, part := range [][]byte{[]byte(text[:cut]), []byte(text[cut:])} {
+			if i > 0 {
+				c.GoAway()
+			}
+			before := string(part)
+			if n, err := c.Write(part); n != len(part) || err != nil || string(part) != before {
+				t.Fatalf("cut at %d: %d bytes were written, %v, and %q has become %q", cut, n, err, before, part)
+			}
+		}
 		back := http2.NewFramer(nil, &p.written)
 		var kinds []string
 		for {
