@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -37,30 +38,33 @@ func TestHasKeyKnowsAKeyByItsTextAndItsFronts(t *testing.T) {
 }
 
 // What a broken configuration tells of a key in a file counts for the very key:
-// one that was made anew there, for other fronts say, waits for the rest.
+// another one in its place, for other fronts say, takes it away and is not there
+// before the rest is mended.
 func TestKeysLeftAreTheSameKeys(t *testing.T) {
+	const other = "hmac-sha256:ffff456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	file := config.Key{Name: "a", Fronts: []string{"v1"}, SecretFile: "key"}
 	for _, tt := range []struct {
-		name string
-		next config.Key
-		want []string
+		name         string
+		before, next config.Key
+		want         []string
 	}{
-		{"rotated", config.Key{Name: "a", Fronts: []string{"v1"}}, []string{"psk_fedcba9876543210"}},
-		{"of another name", config.Key{Name: "b", Fronts: []string{"v1"}}, nil},
-		{"for other fronts", config.Key{Name: "a", Fronts: []string{"v1", "ccs"}}, nil},
-		{"another file", config.Key{Name: "a", Fronts: []string{"v1"}, SecretFile: "far-key"}, nil},
+		{"rotated", file, file, []string{"psk_fedcba9876543210"}},
+		{"of another name", file, config.Key{Name: "b", Fronts: []string{"v1"}, SecretFile: "key"}, nil},
+		{"for other fronts", file, config.Key{Name: "a", Fronts: []string{"v1", "ccs"}, SecretFile: "key"}, nil},
+		{"another file", file, config.Key{Name: "a", Fronts: []string{"v1"}, SecretFile: "far-key"}, nil},
+		{"another hash", config.Key{Name: "a", Hash: hash}, config.Key{Name: "a", Hash: other}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := write(t, shop)
 			book := func(k config.Key) *config.Book {
-				if k.SecretFile == "" {
-					k.SecretFile = "key"
+				if k.SecretFile != "" {
+					k.SecretFile = filepath.Join(p.dir, k.SecretFile)
 				}
-				k.SecretFile = p.dir + "/" + k.SecretFile
 				news := madeProject("news", "99")
 				news.Keys = []*config.Key{&k}
 				return &config.Book{Projects: []*config.Project{news}}
 			}
-			before, err := p.good().WithBook(book(config.Key{Name: "a", Fronts: []string{"v1"}}))
+			before, err := p.good().WithBook(book(tt.before))
 			if err != nil {
 				t.Fatal(err)
 			}

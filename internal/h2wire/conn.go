@@ -219,9 +219,6 @@ func (c *Conn) fill(n int) bool {
 func (c *Conn) surrender(err error) {
 	in := &c.in
 	in.err = err
-	if in.left > 0 && in.drop {
-		return // the middle of a frame that the server does not see
-	}
 	var held []byte
 	switch {
 	case c.block.open && c.block.enc != nil:

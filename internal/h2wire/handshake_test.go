@@ -55,6 +55,11 @@ func TestConnectionsOnWhichNoHTTPComesAbout(t *testing.T) {
 			"a client that speaks neither protocol", config, handshake(&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"spdy/3"}}),
 			"", `tls: client requested unsupported application protocols (["spdy/3"])`,
 		},
+		{
+			"HTTP in the middle of a handshake", config, func(c net.Conn) {
+				_ = tls.Client(&changed{Conn: c}, &tls.Config{InsecureSkipVerify: true}).Handshake()
+			}, "", "tls: received record with version",
+		},
 		{"a client that says nothing", config, say(""), "", "i/o timeout"},
 		{"a client that says nothing behind its handshake", config, handshake(&tls.Config{ServerName: "localhost", RootCAs: ca.Pool()}), "", ""},
 		{"TLS on a port without it", nil, handshake(&tls.Config{InsecureSkipVerify: true}), "", "h2wire: TLS on a port without it"},
@@ -103,6 +108,37 @@ func TestConnectionsOnWhichNoHTTPComesAbout(t *testing.T) {
 			})
 		})
 	}
+}
+
+// changed is a connection of a client that goes on with something else.
+type changed struct {
+	net.Conn
+	begun bool
+}
+
+func (c *changed) Write(p []byte) (int, error) {
+	if c.begun {
+		return c.Conn.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+	}
+	c.begun = true
+	return c.Conn.Write(p)
+}
+
+// A request of HTTP/1 may be shorter than the preface of HTTP/2.
+func TestAShortRequestIsAnswered(t *testing.T) {
+	bubble(t, "of HTTP/1.0", func(t *testing.T) {
+		l := serve(t, echo, &h2wire.Options{MaxStreams: 100})
+		conn, err := l.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if got, err := io.ReadAll(conn); !strings.HasPrefix(string(got), "HTTP/1.0 200 ") || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
 }
 
 // Servers half close a connection, so that a client gets to read what it is told,

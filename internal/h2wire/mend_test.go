@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -405,11 +406,69 @@ func TestBytesPassAsTheyCame(t *testing.T) {
 	}
 }
 
+// A network may cut a conversation anywhere, and its end may come with its last
+// bytes.
+func TestM_25_RequestsAreMendedHoweverTheyCome(t *testing.T) {
+	var text bytes.Buffer
+	near, far := ccstest.Pipe()
+	near.Close()
+	c := newClient(t, far)
+	text.WriteString(http2.ClientPreface)
+	c.Framer = http2.NewFramer(&text, nil)
+	c.WriteSettings()
+	var want []string
+	for i := range 4 {
+		id := c.open(c.request("POST", "https:", fmt.Sprint("/", i), "x-test", strings.Repeat("~", 50*i)), i == 0)
+		want = append(want, fmt.Sprintf("POST https /%d %d", i, 50*i))
+		if i > 0 {
+			c.WriteData(id, true, make([]byte, 100*i))
+			want = append(want, fmt.Sprint("DATA ", 100*i))
+		}
+	}
+	c.get("https:", "/end")
+	want = append(want, "GET https /end 0")
+	for _, opt := range []*h2wire.Options{nil, {MaxStreams: 100}} {
+		for _, eof := range []bool{false, true} {
+			for _, size := range []int{1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, text.Len()} {
+				came, err := io.ReadAll(h2wire.Wrap(&pieces{text: text.Bytes(), size: size, eof: eof}, opt))
+				if err != nil {
+					t.Fatal(err)
+				}
+				rest, ok := bytes.CutPrefix(came, []byte(http2.ClientPreface))
+				fr := http2.NewFramer(nil, bytes.NewReader(rest))
+				fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+				var got []string
+				for {
+					f, err := fr.ReadFrame()
+					if err != nil {
+						ok = ok && err == io.EOF //nolint:errorlint // what Read returns
+						break
+					}
+					switch f := f.(type) {
+					case *http2.MetaHeadersFrame:
+						test := ""
+						for _, field := range f.RegularFields() {
+							test = field.Value
+						}
+						got = append(got, fmt.Sprintf("%s %s %s %d", f.PseudoValue("method"), f.PseudoValue("scheme"), f.PseudoValue("path"), len(test)))
+					case *http2.DataFrame:
+						got = append(got, fmt.Sprint("DATA ", len(f.Data())))
+					}
+				}
+				if !ok || !slices.Equal(got, want) {
+					t.Fatalf("pieces of %d, the end with the last %v: %q came, want %q", size, eof, got, want)
+				}
+			}
+		}
+	}
+}
+
 // pieces is a connection from which so many bytes at a time can be read.
 type pieces struct {
 	net.Conn
 	text    []byte
 	size    int
+	eof     bool // the last bytes come with the end
 	written bytes.Buffer
 }
 
@@ -419,6 +478,9 @@ func (c *pieces) Read(p []byte) (int, error) {
 	}
 	n := copy(p, c.text[:min(c.size, len(c.text))])
 	c.text = c.text[n:]
+	if c.eof && len(c.text) == 0 {
+		return n, io.EOF
+	}
 	return n, nil
 }
 

@@ -148,6 +148,13 @@ func TestM_23_AFloodOfPingsEndsTheConnection(t *testing.T) {
 			time.Sleep(10 * time.Second)
 		}
 	})
+	bubble(t, "M-23 not early ones with others between them", func(t *testing.T) {
+		c := dial(t, serve(t, echo, opt))
+		for i := range 100 {
+			pong(c)
+			time.Sleep(time.Duration(9+i%2) * time.Second)
+		}
+	})
 	bubble(t, "M-23 not those between requests, nor answers to PINGs", func(t *testing.T) {
 		c := dial(t, serve(t, echo, opt))
 		for range 100 {
@@ -289,6 +296,19 @@ func TestM_24_GoAwayLetsStreamsInProgressFinish(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+	bubble(t, "M-24 and a client's reset of the last stream ends it", func(t *testing.T) {
+		_, c, conn := setup(t)
+		id := c.get("https", "/a")
+		synctest.Wait()
+		conn.GoAway()
+		c.wantGoAway(id, http2.ErrCodeNo, "")
+		c.WriteRSTStream(id, http2.ErrCodeCancel)
+		start := time.Now()
+		c.wantEnd()
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("it took %v; want a second", took)
+		}
+	})
 	bubble(t, "M-24 and one that does not has a second", func(t *testing.T) {
 		g, c, conn := setup(t)
 		close(g.release)
@@ -367,6 +387,23 @@ func TestStreamsAreRefusedBeforeTheyAreRead(t *testing.T) {
 			t.Errorf("the server saw %s", got)
 		}
 	})
+	bubble(t, "by GOAWAY where there is no other", func(t *testing.T) {
+		verdicts, n = []h2wire.Verdict{h2wire.GoAway}, 0
+		c := dial(t, serve(t, echo, opt))
+		c.get("https", "/a")
+		c.wantGoAway(0, http2.ErrCodeNo, "")
+		c.wantEnd()
+	})
+	bubble(t, "by the connection's end where blocks cannot be read", func(t *testing.T) {
+		verdicts, n = []h2wire.Verdict{h2wire.Refuse}, 0
+		c := dial(t, serve(t, echo, opt))
+		c.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPadded|http2.FlagHeadersEndHeaders, c.next, []byte{9, 1, 2})
+		c.want(c.next, "PROTOCOL_ERROR")
+		c.next += 2
+		c.get("https", "/b") // the server's table would miss what it holds
+		c.wantGoAway(0, http2.ErrCodeProtocol, "header block")
+		c.wantEnd()
+	})
 	bubble(t, "and a client that leaves too many of them open is sent away", func(t *testing.T) {
 		verdicts, n = []h2wire.Verdict{h2wire.Refuse}, 0
 		c := dial(t, serve(t, echo, opt))
@@ -380,8 +417,8 @@ func TestStreamsAreRefusedBeforeTheyAreRead(t *testing.T) {
 	bubble(t, "and one that ends them is not", func(t *testing.T) {
 		verdicts, n = []h2wire.Verdict{h2wire.Refuse}, 0
 		c := dial(t, serve(t, echo, opt))
-		for i := range 3600 {
-			switch i % 3 {
+		for i := range 4800 {
+			switch i % 4 {
 			case 0:
 				c.want(c.get("https", "/"), "REFUSED_STREAM")
 			case 1:
@@ -391,6 +428,10 @@ func TestStreamsAreRefusedBeforeTheyAreRead(t *testing.T) {
 			case 2:
 				id := c.open(c.request("POST", "https", "/"), false)
 				c.WriteRSTStream(id, http2.ErrCodeCancel)
+				c.want(id, "REFUSED_STREAM")
+			case 3:
+				id := c.open(c.request("POST", "https", "/"), false)
+				c.open2(id)
 				c.want(id, "REFUSED_STREAM")
 			}
 		}
