@@ -1,8 +1,12 @@
 package app
 
 import (
+	"errors"
 	"net"
 	"testing"
+	"testing/synctest"
+
+	"penstock/internal/ccstest"
 )
 
 func TestR_F39_SomeDescriptorsAreKept(t *testing.T) {
@@ -49,4 +53,64 @@ func TestALimitedConnectionIsStillOneOfTCP(t *testing.T) {
 			t.Error("it was closed twice without a word")
 		}
 	}
+}
+
+// refusing is a listener whose every other Accept fails, as for want of
+// descriptors.
+type refusing struct {
+	net.Listener
+	calls int
+}
+
+func (l *refusing) Accept() (net.Conn, error) {
+	if l.calls++; l.calls%2 == 1 {
+		return nil, errRefusing
+	}
+	return l.Listener.Accept()
+}
+
+var errRefusing = errors.New("too many open files")
+
+// A place that nobody got is the next one's: what fails for a while would shut the
+// fronts for good.
+func TestAPlaceIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hits := 0
+		limit := newConnectionLimit(1, func() { hits++ })
+		inner := ccstest.Listen()
+		l := limit.listener(&refusing{Listener: inner})
+		for range 3 {
+			if _, err := l.Accept(); !errors.Is(err, errRefusing) {
+				t.Fatalf("got %v", err)
+			}
+			peer, err := inner.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			_ = peer.Close()
+		}
+		if hits != 0 {
+			t.Errorf("the limit was hit %d times", hits)
+		}
+		limit.places <- struct{}{} // somebody else has the only place
+		ended := make(chan error, 1)
+		go func() {
+			_, err := l.Accept()
+			ended <- err
+		}()
+		synctest.Wait()
+		if hits != 1 || len(ended) != 0 {
+			t.Errorf("the limit was hit %d times, and %d did not wait", hits, len(ended))
+		}
+		_ = l.Close()
+		_ = l.Close()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("who waits for a place gets %v when the listener closes", err)
+		}
+	})
 }

@@ -92,7 +92,7 @@ func (d *desk) hand() time.Duration {
 func TestReceiptsForThoseWhoAckNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, ccsserver.Options{})
-		leave := d.appServer(ccsclient.Options{})
+		leave := d.appServer(ccsclient.Options{Upstream: func(context.Context, ccsclient.Sender, *ccs.Upstream) error { return nil }})
 		if took := d.hand(); took != receiptPatience {
 			t.Errorf("the first took %v", took)
 		}
@@ -100,6 +100,13 @@ func TestReceiptsForThoseWhoAckNone(t *testing.T) {
 			if took := d.hand(); took != 0 {
 				t.Errorf("another took %v", took)
 			}
+		}
+		// Who acks messages may ack no receipts all the same.
+		if err := d.up.message(t.Context(), nil, upstreamOf("u-1")); err != nil {
+			t.Error(err)
+		}
+		if took := d.hand(); took != 0 {
+			t.Errorf("behind a message that was acked: %v", took)
 		}
 		leave()
 		acks := make(chan struct{}, 100)
@@ -218,6 +225,25 @@ func TestNothingIsAckedWhenTheServerCloses(t *testing.T) {
 				t.Fatal("it waits for a server that is closed")
 			}
 		}
+	})
+}
+
+// A receipt that an app server has got is done with, also if the server closes
+// before its ack: brought again, it would be told of twice.
+func TestAReceiptThatWasWrittenIsDoneWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, ccsserver.Options{})
+		end := make(chan struct{})
+		leave := d.appServer(ccsclient.Options{Receipts: func(context.Context, *ccs.Receipt) error { <-end; return nil }})
+		done := make(chan error, 1)
+		go func() { done <- d.up.receipt(t.Context(), receipt()) }()
+		synctest.Wait()
+		d.srv.Close()
+		if err := <-done; err != nil {
+			t.Errorf("got %v", err)
+		}
+		close(end)
+		leave()
 	})
 }
 
