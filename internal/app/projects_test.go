@@ -31,7 +31,7 @@ func madeKey(t *testing.T, cfg *config.Config, name, key string) *config.Key {
 		t.Fatal(err)
 	}
 	hash, _ := secret.Hash(key).MarshalText()
-	return &config.Key{Name: name, Hash: string(hash)}
+	return &config.Key{Name: name, Hash: string(hash), SecretID: secret.ID()}
 }
 
 func edit(t *testing.T, cfg *config.Config, change func(*config.Book)) {
