@@ -27,6 +27,24 @@ func farOverHTTP(t *testing.T) (endpoint string, seen chan string) {
 	return srv.URL, seen
 }
 
+// wantSent wants a message with these credentials to reach the far end, with that
+// header and path.
+func wantSent(t *testing.T, cred fcmsend.Credentials, want string) {
+	t.Helper()
+	endpoint, seen := farOverHTTP(t)
+	s, err := fcmsend.New("", cred, &fcmsend.Options{Endpoint: endpoint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if r, err := s.Send(t.Context(), toToken()); err != nil || r.Name == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got := <-seen; got != want {
+		t.Errorf("asked for %q, want %q", got, want)
+	}
+}
+
 // onMachine makes credentials of a machine whose metadata server is h, and which
 // has no file.
 func onMachine(t *testing.T, h http.HandlerFunc) {
@@ -55,18 +73,7 @@ func TestS_18_TheMetadataServerWorksAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint, seen := farOverHTTP(t)
-	s, err := fcmsend.New("", cred, &fcmsend.Options{Endpoint: endpoint})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if r, err := s.Send(t.Context(), toToken()); err != nil || r.Name == "" {
-		t.Fatalf("%+v, %v", r, err)
-	}
-	if got := <-seen; got != "Bearer from-metadata /v1/projects/cloud-shop/messages:send" {
-		t.Errorf("asked for %q", got)
-	}
+	wantSent(t, cred, "Bearer from-metadata /v1/projects/cloud-shop/messages:send")
 }
 
 // onSilentMachine is a machine whose metadata server says nothing after the
@@ -170,18 +177,7 @@ func TestS_17_S_18_TheFilesOfTheMachineWorkAlike(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			endpoint, seen := farOverHTTP(t)
-			s, err := fcmsend.New("", cred, &fcmsend.Options{Endpoint: endpoint})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			if r, err := s.Send(t.Context(), toToken()); err != nil || r.Name == "" {
-				t.Fatalf("%+v, %v", r, err)
-			}
-			if got := <-seen; got != "Bearer from-file "+sendPath {
-				t.Errorf("asked for %q", got)
-			}
+			wantSent(t, cred, "Bearer from-file "+sendPath)
 			if file, err := fcmsend.File(path); err != nil || fmt.Sprintf("%T %[1]v", cred) != fmt.Sprintf("%T %[1]v", file) {
 				t.Errorf("it is not followed as a file's: %T", cred)
 			}

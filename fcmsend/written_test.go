@@ -78,6 +78,13 @@ func (w *far) gatedSender(opt *fcmsend.Options, records int32) (*fcmsend.Sender,
 	opt.TLS.MaxVersion = tls.VersionTLS12
 	gated := &gatedConn{closed: make(chan struct{})}
 	gated.left.Store(records)
+	return w.behind(gated, opt), gated
+}
+
+// behind makes a sender whose first connection is behind that gate. opt is
+// complete.
+func (w *far) behind(gated *gatedConn, opt *fcmsend.Options) *fcmsend.Sender {
+	w.t.Helper()
 	opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		nc, err := w.dial(ctx, network, address)
 		if err != nil || gated.Conn != nil {
@@ -91,7 +98,7 @@ func (w *far) gatedSender(opt *fcmsend.Options, records int32) (*fcmsend.Sender,
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(s.Close)
-	return s, gated
+	return s
 }
 
 // Of many requests in one write the socket takes a part, and the far end says
@@ -223,22 +230,9 @@ func TestHTTP1OnlyWhatTheSocketHasTakenHasAnUnknownOutcome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(t *testing.T, w *far) {
 				h := &h1far{w, w.host("fcm.example:8080")}
-				opt := w.options(&fcmsend.Options{Endpoint: plainEndpoint})
 				gated := &gatedConn{behind: taken, closed: make(chan struct{})}
 				gated.shutGate()
-				opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-					nc, err := w.dial(ctx, network, address)
-					if err != nil || gated.Conn != nil {
-						return nc, err
-					}
-					gated.Conn = nc
-					return gated, nil
-				}
-				s, err := fcmsend.New(project, fcmsend.Static(accessToken), opt)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(s.Close)
+				s := w.behind(gated, w.options(&fcmsend.Options{Endpoint: plainEndpoint}))
 				p := send(t, s, toToken())
 				conn := h.conn()
 				if taken {

@@ -157,23 +157,20 @@ func TestARunningServerTakesChangesOver(t *testing.T) {
 	until(t, "its figures are gone", func() bool { _, body := r.get("/metrics"); return !strings.Contains(body, `project="shop"`) })
 }
 
-func TestRotatedKeyFilesAreTakenOver(t *testing.T) {
-	t.Parallel()
-	sim := simulator(t)
-	live := string(sim.Tokens()[0])
-	const oldKey, newKey = "psk_oldoldoldoldoldo", "psk_newnewnewnewnewn"
+// keysInFiles is a configuration whose project has a key of its own and one of the
+// far end in files, which put writes anew: key and far-key.
+func keysInFiles(t *testing.T, sim *fcmsim.Sim, key, farKey string) (cfg *config.Config, put func(name, text string)) {
+	t.Helper()
 	dir := t.TempDir()
-	put := func(name, text string) string {
+	put = func(name, text string) {
 		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return path
 	}
-	put("key", oldKey)
-	put("far-key", "wrong")
-	file := put("penstock.yaml", fmt.Sprintf(`
+	put("key", key)
+	put("far-key", farKey)
+	put("penstock.yaml", fmt.Sprintf(`
 ccs: {listen: ["127.0.0.1:0"]}
 http: {listen: ["127.0.0.1:0"]}
 admin: {listen: "127.0.0.1:0"}
@@ -184,10 +181,19 @@ projects:
     keys: [{name: a, secret_file: key}]
     transport: {ccs: {endpoint: %q, ca_file: %q, key_file: far-key, sender_id: %s}}
 `, sender, sim.Addr(), sim.CAFile(), sim.SenderID()))
-	cfg, err := config.Load(config.Sources{File: file, Environ: []string{}})
+	cfg, err := config.Load(config.Sources{File: filepath.Join(dir, "penstock.yaml"), Environ: []string{}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg, put
+}
+
+func TestRotatedKeyFilesAreTakenOver(t *testing.T) {
+	t.Parallel()
+	sim := simulator(t)
+	live := string(sim.Tokens()[0])
+	const oldKey, newKey = "psk_oldoldoldoldoldo", "psk_newnewnewnewnewn"
+	cfg, put := keysInFiles(t, sim, oldKey, "wrong")
 	r := run(t, cfg)
 	opt, state := watched()
 	r.client(sender, oldKey, opt)
@@ -272,31 +278,8 @@ func TestRotatedKeysGoThoughTheRestIsBroken(t *testing.T) {
 	t.Parallel()
 	sim := simulator(t)
 	live := string(sim.Tokens()[0])
-	dir := t.TempDir()
-	put := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	keys := []string{"psk_firstfirstfirst", "psk_secondsecondsec", "psk_thirdthirdthird", "psk_fourthfourthfour"}
-	put("key", keys[0])
-	put("far-key", sim.ServerKey())
-	put("penstock.yaml", fmt.Sprintf(`
-ccs: {listen: ["127.0.0.1:0"]}
-http: {listen: ["127.0.0.1:0"]}
-admin: {listen: "127.0.0.1:0"}
-data_dir: data
-projects:
-  - name: shop
-    sender_id: %s
-    keys: [{name: a, secret_file: key}]
-    transport: {ccs: {endpoint: %q, ca_file: %q, key_file: far-key, sender_id: %s}}
-`, sender, sim.Addr(), sim.CAFile(), sim.SenderID()))
-	cfg, err := config.Load(config.Sources{File: filepath.Join(dir, "penstock.yaml"), Environ: []string{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg, put := keysInFiles(t, sim, keys[0], sim.ServerKey())
 	r := run(t, cfg)
 	rotated := func(to int) {
 		t.Helper()
@@ -326,7 +309,7 @@ projects:
 	until(t, "it was looked at", func() bool { return strings.Contains(r.log.String(), "projects.json is neither") })
 	rotated(2)
 
-	if err := os.Remove(filepath.Join(dir, "data", "projects.json")); err != nil {
+	if err := os.Remove(config.BookPath(r.cfg.DataDir)); err != nil {
 		t.Fatal(err)
 	}
 	put("far-key", sim.ServerKey())
