@@ -8,7 +8,7 @@ import "syscall"
 // many as anybody could count.
 func descriptors() int {
 	var l syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil || uint64(l.Cur) > 1<<24 {
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil || l.Cur > 1<<24 {
 		return 0
 	}
 	return int(l.Cur)
