@@ -72,13 +72,27 @@ func (c *gatedConn) Close() error {
 
 // gatedSender makes a sender whose first connection is gated. It speaks TLS 1.2,
 // where records show what they hold.
-func (w *far) gatedSender(opt *fcmsend.Options, records int32) (*fcmsend.Sender, *gatedConn) {
+func (w *far) gatedSender(records int32) (*fcmsend.Sender, *gatedConn) {
 	w.t.Helper()
-	opt = w.options(opt)
+	opt := w.options(nil)
 	opt.TLS.MaxVersion = tls.VersionTLS12
 	gated := &gatedConn{closed: make(chan struct{})}
 	gated.left.Store(records)
 	return w.behind(gated, opt), gated
+}
+
+// shutAfterOne makes a sender whose connection has carried one message, and whose
+// gate is shut now.
+func (w *far) shutAfterOne() (*fcmsend.Sender, *gatedConn, *farConn) {
+	w.t.Helper()
+	s, gated := w.gatedSender(1000)
+	p := send(w.t, s, toToken())
+	c := w.conn()
+	c.request().accept()
+	p.wantAccepted()
+	synctest.Wait()
+	gated.shutGate()
+	return s, gated, c
 }
 
 // behind makes a sender whose first connection is behind that gate. opt is
@@ -107,14 +121,7 @@ func TestOnlyWhatTheSocketHasTakenHasAnUnknownOutcome(t *testing.T) {
 	for records := range int32(5) {
 		t.Run(fmt.Sprint(records, " records"), func(t *testing.T) {
 			play(t, func(t *testing.T, w *far) {
-				s, gated := w.gatedSender(nil, 1000)
-				p := send(t, s, toToken())
-				first := w.conn()
-				first.request().accept()
-				p.wantAccepted()
-				synctest.Wait()
-
-				gated.shutGate()
+				s, gated, first := w.shutAfterOne()
 				all := map[string]*sending{}
 				for i := range 90 {
 					r := toToken("i", itoa(i), "k", strings.Repeat("v", 10*i))
@@ -152,7 +159,7 @@ func TestTheFirstWriteMayFailInItsMiddle(t *testing.T) {
 	resent := 0
 	for length := 700; length < 1300; length += 20 {
 		play(t, func(t *testing.T, w *far) {
-			s, _ := w.gatedSender(nil, 1)
+			s, _ := w.gatedSender(1)
 			p := send(t, s, toToken("k", strings.Repeat("v", length)))
 			first := w.conn()
 			time.Sleep(2 * time.Second)
@@ -178,13 +185,8 @@ func TestCloseDoesNotWaitForASocketThatTakesNothing(t *testing.T) {
 	}{{"nothing to write", false}, {"something to write", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(t *testing.T, w *far) {
-				s, gated := w.gatedSender(nil, 1000)
-				p := send(t, s, toToken())
-				conn := w.conn()
-				conn.request().accept()
-				p.wantAccepted()
-				synctest.Wait()
-				gated.shutGate()
+				s, _, conn := w.shutAfterOne()
+				var p *sending
 				if c.writing {
 					p = send(t, s, toToken())
 					p.wantPending()
@@ -204,15 +206,9 @@ func TestCloseDoesNotWaitForASocketThatTakesNothing(t *testing.T) {
 
 func TestAConnectionThatIsLeftWhileItsSocketTakesNothingIsClosed(t *testing.T) {
 	play(t, func(t *testing.T, w *far) {
-		s, gated := w.gatedSender(nil, 1000)
-		p := send(t, s, toToken())
-		conn := w.conn()
-		conn.request().accept()
-		p.wantAccepted()
-		synctest.Wait()
-		gated.shutGate()
+		s, _, conn := w.shutAfterOne()
 		ctx, cancel := context.WithCancel(t.Context())
-		p = sendWith(ctx, t, s, toToken())
+		p := sendWith(ctx, t, s, toToken())
 		p.wantPending()
 		cancel()
 		p.wantError(fcm.Unavailable, true)
